@@ -1,0 +1,1 @@
+"""Skerry: a self-hosted Live Activities server."""
