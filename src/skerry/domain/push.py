@@ -5,12 +5,12 @@ The words are Apple's. A verdict is a value: nothing above the wire catches netw
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum, IntEnum
+from enum import IntEnum, StrEnum
 
 from skerry.domain.ids import Millis
 
 
-class Environment(str, Enum):
+class Environment(StrEnum):
     """Apple's two worlds. Tokens, channels and (new-style) keys of one do not work in the other."""
 
     PRODUCTION = "production"

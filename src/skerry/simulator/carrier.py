@@ -5,13 +5,13 @@ never depends on what the phone does with the push (apple.md 9.1, rule 11).
 """
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import Protocol
 
 from skerry.domain.push import Environment
 
 
-class TokenKind(str, Enum):
+class TokenKind(StrEnum):
     """What a device token is for; a push whose topic does not fit gets `DeviceTokenNotForTopic`."""
 
     START = "start"

@@ -1,0 +1,205 @@
+"""The activity: one Live Activity as the caller names it, and how commands change it.
+
+Pure: a function takes the activity as it is, what is asked and the time, and gives the activity as it will be and the
+revision to push. Committing both, and deciding which cards are concerned, is the service's work.
+"""
+
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+from skerry.domain.ids import ActivityId, AppId, CardNumber, Millis, NotificationKey, RevisionNumber, Seconds
+from skerry.domain.revision import Revision, RevisionKind
+
+OLD_STAMP = 30
+"""Seconds after which a stamp is too old to send: a phone may ignore a push that looks a minute old (apple.md 4.5)."""
+
+
+class Phase(IntEnum):
+    """Where an activity is in its life."""
+
+    RUNNING = 1
+    ENDED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """One activity.
+
+    Cards carry numbers from 1, given once. `first_card` is the first number of the present run: cards below it
+    were ended by `end_revision`, and a group that is used again goes on with new numbers (so a group may be reopened
+    while its last end is still on its way to slow phones).
+    """
+
+    activity_id: ActivityId
+    app_id: AppId
+    created_at: Millis
+    phase: Phase = Phase.RUNNING
+    named: bool = False
+    """Whether a group id leads here. A start without one waits for a device to say its name."""
+    attributes_type: str | None = None
+    attributes: bytes | None = None
+    state: bytes | None = None
+    """The newest state that anyone asked for, whether by a start, an update or an end."""
+    newest: RevisionNumber = RevisionNumber(0)
+    newest_state: RevisionNumber = RevisionNumber(0)
+    """The newest revision that every card of the present run must show (an update); 0: what it was started with."""
+    end_revision: RevisionNumber = RevisionNumber(0)
+    """The newest end; what every card below `first_card` must get."""
+    last_timestamp: Seconds = Seconds(0)
+    first_card: CardNumber = CardNumber(1)
+    next_card: CardNumber = CardNumber(1)
+    ends_at: Seconds | None = None
+    ended_at: Millis | None = None
+
+    def target_of(self, number: CardNumber) -> RevisionNumber:
+        """The newest revision that the card with this number must end on; 0: what it was started with."""
+        return self.end_revision if number < self.first_card else self.newest_state
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a start asks for. `attributes` has `netmeraGroupId` in it already where it belongs."""
+
+    attributes_type: str
+    attributes: bytes
+    state: bytes
+    alert: bytes
+    priority: int = 10
+    ends_at: Seconds | None = None
+    notification_key: NotificationKey | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What an update asks for: the whole new state."""
+
+    state: bytes
+    priority: int = 10
+    stale_date: Seconds | None = None
+    alert: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """What an end asks for. Without a state the last known one is sent: a card must not end on an older one."""
+
+    state: bytes | None = None
+    priority: int = 10
+    dismissal_date: Seconds | None = None
+    alert: bytes | None = None
+
+
+def start(activity: Activity, command: Start, now: Millis) -> tuple[Activity, Revision]:
+    """A start joins a running activity or reopens an ended one; it never changes cards that are there."""
+    stamp = _next_stamp(activity, now)
+    revision = Revision(
+        activity_id=activity.activity_id,
+        number=RevisionNumber(activity.newest + 1),
+        kind=RevisionKind.START,
+        timestamp=stamp,
+        created_at=now,
+        state=command.state,
+        attributes=command.attributes,
+        attributes_type=command.attributes_type,
+        alert=command.alert,
+        priority=command.priority,
+        expiration=command.ends_at,
+        notification_key=command.notification_key,
+    )
+    running = reopen(activity)
+    return (
+        replace(
+            running,
+            attributes_type=command.attributes_type,
+            attributes=command.attributes,
+            state=command.state,
+            newest=revision.number,
+            last_timestamp=stamp,
+            ends_at=command.ends_at if command.ends_at is not None else running.ends_at,
+        ),
+        revision,
+    )
+
+
+def update(activity: Activity, command: Update, now: Millis) -> tuple[Activity, Revision]:
+    """An update gives every card of the present run a new state.
+
+    On an ended activity it is accepted and reaches nobody: `end` cannot be undone (apple.md 4.5), and a card that
+    joins late must get the end, not this.
+    """
+    stamp = _next_stamp(activity, now)
+    revision = Revision(
+        activity_id=activity.activity_id,
+        number=RevisionNumber(activity.newest + 1),
+        kind=RevisionKind.UPDATE,
+        timestamp=stamp,
+        created_at=now,
+        state=command.state,
+        alert=command.alert,
+        priority=command.priority,
+        stale_date=command.stale_date,
+    )
+    return (
+        replace(
+            activity,
+            state=command.state,
+            newest=revision.number,
+            newest_state=revision.number,
+            last_timestamp=stamp,
+        ),
+        revision,
+    )
+
+
+def end(activity: Activity, command: End, now: Millis) -> tuple[Activity, Revision]:
+    """An end closes the present run: its cards, and those that still join it, get this revision last."""
+    stamp = _next_stamp(activity, now)
+    state = command.state if command.state is not None else activity.state
+    revision = Revision(
+        activity_id=activity.activity_id,
+        number=RevisionNumber(activity.newest + 1),
+        kind=RevisionKind.END,
+        timestamp=stamp,
+        created_at=now,
+        state=state,
+        alert=command.alert,
+        priority=command.priority,
+        dismissal_date=command.dismissal_date,
+    )
+    return (
+        replace(
+            activity,
+            phase=Phase.ENDED,
+            state=state,
+            newest=revision.number,
+            end_revision=revision.number,
+            last_timestamp=stamp,
+            first_card=activity.next_card,
+            ends_at=None,
+            ended_at=now,
+        ),
+        revision,
+    )
+
+
+def reopen(activity: Activity) -> Activity:
+    """A group that has ended runs again under the same name, with fresh card numbers and no state to catch up to."""
+    if activity.phase is Phase.RUNNING:
+        return activity
+    return replace(activity, phase=Phase.RUNNING, newest_state=RevisionNumber(0), ended_at=None, ends_at=None)
+
+
+def framing_stamp(revision: Revision, now: Millis, floor: Seconds = Seconds(0)) -> Seconds:
+    """The `timestamp` to put on a push of this revision now.
+
+    The revision's own, unless it has grown old in the queue (a phone may ignore it) or the card has seen a later one
+    (`floor`, when a card came over from another activity). Whoever uses it commits it as "last used", so that later
+    revisions rise above it.
+    """
+    seconds = now // 1000
+    stamp = revision.timestamp if seconds - revision.timestamp <= OLD_STAMP else seconds
+    return Seconds(max(stamp, floor))
+
+
+def _next_stamp(activity: Activity, now: Millis) -> Seconds:
+    return Seconds(max(now // 1000, activity.last_timestamp + 1))

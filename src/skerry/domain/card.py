@@ -1,0 +1,127 @@
+"""The card: an activity on one device, `starting → live → (stale) → ended · dismissed · lost`.
+
+Pure transitions for what a device reports and what APNs says of its token. *Stale* is not stored: it is the newest
+revision's `stale-date` seen against the clock. Sources: netmera.md section 10 (Q4, Q14–Q17), apple.md 3.7, 4.6, 9.2.
+"""
+
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+from skerry.domain.ids import ActivityId, CardNumber, DeviceId, Millis, RevisionNumber
+
+
+class CardStatus(IntEnum):
+    """The stored part of a card's state."""
+
+    STARTING = 1
+    """A start is planned or sent; no update token yet."""
+    LIVE = 2
+    """The device has reported an update token."""
+    ENDED = 3
+    """Closed after the activity's own end."""
+    DISMISSED = 4
+    """Closed on the phone while the activity ran: a person's answer."""
+    LOST = 5
+    """Cannot be reached: its start was refused, or its token is dead and no newer one was reported."""
+    MOVED = 6
+    """The device gave it a name that belongs to another activity; it lives on there."""
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing is sent to it any more unless the device reports a newer token."""
+        return self not in (CardStatus.STARTING, CardStatus.LIVE)
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One card. `token_time` is when the device says it got the token; `registered_at` when we took it in."""
+
+    activity_id: ActivityId
+    number: CardNumber
+    device_id: DeviceId
+    status: CardStatus
+    started_by: RevisionNumber
+    """The start that made it; 0: the app started it by itself."""
+    created_at: Millis
+    token: str | None = None
+    token_time: Millis | None = None
+    registered_at: Millis | None = None
+    closed_at: Millis | None = None
+    reason: str | None = None
+    """Why it is over, in the words of Apple's reason or ours."""
+
+
+class TokenReport(IntEnum):
+    """What a token report meant to a card."""
+
+    STALE = 0
+    """Older than what is known, or after the card was closed: nothing changes."""
+    REPEATED = 1
+    """The token that is known: free."""
+    JOINED = 2
+    """The first token: the card is live from now on."""
+    ROTATED = 3
+    """A newer token in place of the old one."""
+
+
+def report_token(card: Card, token: str, time: Millis, now: Millis) -> tuple[Card, TokenReport]:
+    """The newest report wins, a repeated one is free.
+
+    A closed card opens again only for a report that is later than its close: an app that re-observes its activities
+    says their tokens again, and events may arrive in any order.
+    """
+    if card.status is CardStatus.LIVE and card.token == token:
+        return card, TokenReport.REPEATED
+    if card.token_time is not None and time < card.token_time:
+        return card, TokenReport.STALE
+    if card.closed_at is not None and card.status.is_over and time <= card.closed_at:
+        return card, TokenReport.STALE
+    if card.status is CardStatus.MOVED:
+        return card, TokenReport.STALE
+    outcome = TokenReport.JOINED if card.token is None else TokenReport.ROTATED
+    return (
+        replace(
+            card,
+            status=CardStatus.LIVE,
+            token=token,
+            token_time=time,
+            registered_at=now,
+            closed_at=None,
+            reason=None,
+        ),
+        outcome,
+    )
+
+
+def close(card: Card, time: Millis, *, activity_ended: bool) -> Card:
+    """The app says the activity is closed on this device.
+
+    A close that follows our own end is an echo, not a person's wish. A close older than the newest token report is
+    late: the activity it speaks of has been replaced.
+    """
+    if card.status.is_over and card.status is not CardStatus.LOST:
+        return card
+    if card.token_time is not None and time < card.token_time:
+        return card
+    status = CardStatus.ENDED if activity_ended else CardStatus.DISMISSED
+    return replace(card, status=status, token=None, closed_at=time, reason=None)
+
+
+def lose_token(card: Card, token: str, reason: str, invalid_since: Millis | None, at: Millis) -> Card:
+    """APNs called the token dead.
+
+    Only the token that was pushed to is removed, and with a 410 only if Apple's timestamp is later than its
+    registration: the app may have reported the same token again since (architecture, invariant 6).
+    """
+    if card.token != token or card.status.is_over:
+        return card
+    if invalid_since is not None and card.registered_at is not None and invalid_since <= card.registered_at:
+        return card
+    return replace(card, status=CardStatus.LOST, token=None, closed_at=at, reason=reason)
+
+
+def refuse_start(card: Card, reason: str, at: Millis) -> Card:
+    """The start was refused for good, or given up: the card never came to be."""
+    if card.status is not CardStatus.STARTING:
+        return card
+    return replace(card, status=CardStatus.LOST, closed_at=at, reason=reason)

@@ -1,0 +1,119 @@
+"""The body of a push, and the raw-JSON surgery that lets what the caller sent reach the phone byte for byte.
+
+`contentState` and attributes are never parsed and encoded again on their way: 0.5 stays 0.5 and 1 stays 1, because
+Swift's decoding is strict about both (netmera.md Q21, architecture invariant 7).
+"""
+
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+from skerry.domain.ids import Seconds
+from skerry.domain.revision import Revision, RevisionKind
+
+MAX_BODY = 4096
+"""Bytes of a device push (apple.md 3.2)."""
+
+GROUP_ID_ATTRIBUTE = "netmeraGroupId"
+"""Where Netmera's Swift SDK reads the group id from (netmera.md section 4)."""
+
+_PLACEHOLDER = re.compile(rb"@\{([^{}\"\\]{1,64})\}")
+
+
+def body(
+    revision: Revision,
+    timestamp: Seconds,
+    *,
+    state: bytes | None = None,
+    alert: bytes | None = None,
+    input_push_token: bool = False,
+) -> bytes:
+    """The JSON body of a push of this revision.
+
+    Args:
+        revision: what to push.
+        timestamp: APNs' `timestamp`, from `activity.framing_stamp`.
+        state: a newer state to send instead of the revision's own (a start that waited carries the newest one).
+        alert: an alert to send with it instead of the revision's own.
+        input_push_token: ask for an update token; understood from iOS 18 on (apple.md 4.1).
+    """
+    parts = [b'{"aps":{"timestamp":%d,"event":"%s"' % (timestamp, revision.kind.event.encode())]
+    if revision.kind is RevisionKind.START:
+        parts.append(b',"attributes-type":' + msgspec.json.encode(revision.attributes_type))
+        parts.append(b',"attributes":' + (revision.attributes or b"{}"))
+        if input_push_token:
+            parts.append(b',"input-push-token":1')
+    shown = state if state is not None else revision.state
+    if shown is not None:
+        parts.append(b',"content-state":' + shown)
+    loud = alert if alert is not None else revision.alert
+    if loud is not None:
+        parts.append(b',"alert":' + loud)
+    if revision.stale_date is not None:
+        parts.append(b',"stale-date":%d' % revision.stale_date)
+    if revision.dismissal_date is not None:
+        parts.append(b',"dismissal-date":%d' % revision.dismissal_date)
+    parts.append(b"}}")
+    return b"".join(parts)
+
+
+def largest_body(revision: Revision) -> int:
+    """Bytes of the largest body that a push of this revision can have: what is checked before it is accepted."""
+    return len(body(revision, revision.timestamp, input_push_token=revision.kind is RevisionKind.START))
+
+
+def alert_of(title: str, text: str) -> bytes:
+    """Apple's alert object for a start, which needs one (apple.md 4.2)."""
+    return msgspec.json.encode({"title": title, "body": text})
+
+
+def members(raw: bytes) -> dict[str, bytes]:
+    """The members of a raw JSON object, their values untouched.
+
+    Raises:
+        ValueError: if it is not a JSON object.
+    """
+    try:
+        parsed = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+    except msgspec.DecodeError as error:
+        raise ValueError(str(error)) from error
+    return {name: bytes(value) for name, value in parsed.items()}
+
+
+def text_members(raw: bytes) -> dict[str, str]:
+    """Those members of a raw JSON object whose values are strings."""
+    return {
+        name: msgspec.json.decode(value, type=str) for name, value in members(raw).items() if value.startswith(b'"')
+    }
+
+
+def with_member(raw: bytes, name: str, value: str) -> bytes:
+    """The raw JSON object with one more string member in front, the rest byte for byte as it was."""
+    start = raw.index(b"{") + 1
+    rest = raw[start:]
+    separator = b"" if rest.lstrip().startswith(b"}") else b","
+    return raw[:start] + msgspec.json.encode(name) + b":" + msgspec.json.encode(value) + separator + rest
+
+
+def merged(base: bytes | None, over: bytes | None) -> bytes | None:
+    """A shallow merge of two raw JSON objects: the members of `over` replace those of `base`, values untouched."""
+    if base is None or over is None:
+        return over if over is not None else base
+    both = members(base) | members(over)
+    return b"{" + b",".join(msgspec.json.encode(name) + b":" + value for name, value in both.items()) + b"}"
+
+
+def substituted(raw: bytes, params: Mapping[str, str]) -> bytes:
+    """The raw JSON text with each `@{name}` replaced by that parameter, escaped as JSON; unknown ones stay.
+
+    In valid JSON an `@` can only stand inside a string, so the text around a placeholder needs no parsing.
+    """
+    if not params or b"@{" not in raw:
+        return raw
+
+    def replacement(match: re.Match[bytes]) -> bytes:
+        value = params.get(match.group(1).decode())
+        return match.group(0) if value is None else msgspec.json.encode(value)[1:-1]
+
+    return _PLACEHOLDER.sub(replacement, raw)
