@@ -1,7 +1,7 @@
 """Between the simulated APNs and the simulated phones: what a token is worth, and a push on its way.
 
-APNs asks `Phones.standing` to answer the sender and calls `Phones.deliver` for what it accepted. The answer to the sender
-never depends on what the phone does with the push (apple.md 9.1, rule 11).
+APNs asks `Phones.standing` to answer the sender and calls `Phones.deliver` for what it accepted. The answer to the
+sender never depends on what the phone does with the push (apple.md 9.1, rule 11).
 """
 
 from dataclasses import dataclass

@@ -1,0 +1,170 @@
+"""What the activities room needs from the store and from delivery."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from skerry.domain.activity import Activity
+from skerry.domain.audience import Audience
+from skerry.domain.card import Card
+from skerry.domain.commands import Idempotency, Pace, Template
+from skerry.domain.ids import (
+    ActivityId,
+    AppId,
+    CardNumber,
+    DeviceId,
+    GroupId,
+    Millis,
+    NotificationKey,
+    RevisionNumber,
+    Seconds,
+)
+from skerry.domain.revision import Revision
+from skerry.domain.timer import Timer, TimerKind
+
+
+class ActivityRecords(Protocol):
+    """Activities, their names, revisions and cards."""
+
+    def create(self, app_id: AppId, now: Millis) -> Activity:
+        """A new activity without a name; its row exists from here on."""
+
+    def get(self, activity_id: ActivityId) -> Activity | None:
+        """The activity."""
+
+    def by_group(self, app_id: AppId, group_id: GroupId) -> Activity | None:
+        """The activity that has this name."""
+
+    def add_name(self, activity_id: ActivityId, app_id: AppId, group_id: GroupId) -> None:
+        """Give it one more name; does nothing where the name is taken (by itself or another). Sets `named`."""
+
+    def names(self, activity_id: ActivityId) -> list[GroupId]:
+        """Its names, oldest first."""
+
+    def save(self, activity: Activity) -> None:
+        """Store all of it."""
+
+    def add_revision(self, revision: Revision) -> None:
+        """Store a new revision."""
+
+    def revision(self, activity_id: ActivityId, number: RevisionNumber) -> Revision | None:
+        """One revision."""
+
+    def remember_values(self, activity_id: ActivityId, app_id: AppId, values: Iterable[str]) -> None:
+        """The strings that the attributes of a nameless start carry: one of them may turn out to be its name."""
+
+    def nameless_carrying(self, app_id: AppId, value: str) -> Activity | None:
+        """The newest nameless activity whose attributes carry this string."""
+
+    def values_of(self, activity_id: ActivityId) -> set[str]:
+        """The remembered strings of an activity."""
+
+    def add_card(self, card: Card) -> None:
+        """Store a new card; its number came from the activity's `next_card`."""
+
+    def add_cards(
+        self,
+        activity_id: ActivityId,
+        first: CardNumber,
+        started_by: RevisionNumber,
+        devices: Sequence[DeviceId],
+        now: Millis,
+    ) -> None:
+        """Store new cards in `STARTING`, numbered from `first` in the order of `devices`."""
+
+    def card(self, activity_id: ActivityId, number: CardNumber) -> Card | None:
+        """One card."""
+
+    def save_card(self, card: Card) -> None:
+        """Store what has changed of a card."""
+
+    def newest_card(self, activity_id: ActivityId, device_id: DeviceId) -> Card | None:
+        """The card with the highest number that the device has in this activity, `MOVED` ones left out."""
+
+    def nameless_starting(self, app_id: AppId, device_id: DeviceId) -> list[Card]:
+        """The device's cards in `STARTING` in activities that have no name, newest first."""
+
+    def running_on(
+        self, activity_id: ActivityId, first: CardNumber, devices: Sequence[DeviceId], since: Millis
+    ) -> set[DeviceId]:
+        """Which of the devices have a card numbered from `first` that is live, or starting and made at `since` or later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """What a notification key stands for. `template` is None for nothing but a name in the statistics."""
+
+    notification_key: NotificationKey
+    app_id: AppId
+    kind: str
+    """`definition` or `bulk`."""
+    template: Template
+    created_at: Millis
+
+
+class NotificationRecords(Protocol):
+    """Definitions and bulk starts, under one sequence of keys."""
+
+    def add(self, app_id: AppId, kind: str, template: Template, now: Millis) -> NotificationKey:
+        """Store it under the next key."""
+
+    def get(self, app_id: AppId, key: NotificationKey) -> Notification | None:
+        """What the key stands for in this app."""
+
+    def recall(self, app_id: AppId, idempotency: Idempotency) -> str | None:
+        """The answer that was remembered for this idempotency key, or None.
+
+        Raises:
+            IdempotencyConflictError: if the key was used with another digest.
+        """
+
+    def remember(self, app_id: AppId, idempotency: Idempotency, answer: str, now: Millis) -> None:
+        """Remember the answer for a repeat of the request."""
+
+
+class TimerRecords(Protocol):
+    """What is to happen later."""
+
+    def set(self, kind: TimerKind, activity_id: ActivityId, subject: int, due_at: Millis) -> None:
+        """Have it happen at `due_at`; replaces the timer with the same kind, activity and subject."""
+
+    def cancel(self, kind: TimerKind, activity_id: ActivityId) -> None:
+        """Forget all timers of this kind of an activity."""
+
+    def due(self, now: Millis, limit: int) -> list[Timer]:
+        """Timers whose time has come, earliest first."""
+
+    def done(self, timer: Timer) -> None:
+        """Forget one timer."""
+
+    def next_due(self) -> Millis | None:
+        """When the earliest timer is due."""
+
+
+class Transaction(Protocol):
+    """The parts of the store's transaction that this room uses."""
+
+    @property
+    def activities(self) -> ActivityRecords: ...
+    @property
+    def notifications(self) -> NotificationRecords: ...
+    @property
+    def timers(self) -> TimerRecords: ...
+
+
+class Delivery(Protocol):
+    """Delivery as this room sees it: what a decision sends on its way, within the same transaction."""
+
+    def plan_start(
+        self, tx: Transaction, activity: Activity, revision: Revision, audience: Audience, pace: Pace
+    ) -> None:
+        """Spread a start out over an audience: now where it is small, else slice by slice."""
+
+    def plan_revision(self, tx: Transaction, activity: Activity, revision: Revision, first: CardNumber) -> None:
+        """An update or end for all cards from `first` on; older unsent updates are superseded."""
+
+    def plan_card(self, tx: Transaction, activity: Activity, card: Card, floor: Seconds) -> None:
+        """The newest revision for one card that has just become reachable."""
+
+    def wake(self) -> None:
+        """There is work: called after the commit."""

@@ -1,0 +1,206 @@
+"""What delivery needs from the store, from the wire and from the app's configuration."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from skerry.domain.activity import Activity
+from skerry.domain.audience import Audience
+from skerry.domain.card import Card
+from skerry.domain.chunk import Chunk, Lane, Recipient
+from skerry.domain.ids import ActivityId, AppId, CardNumber, ChunkId, DeviceId, Millis, RevisionNumber
+from skerry.domain.plan import Plan, Reachable
+from skerry.domain.push import Environment, Outcomes, PushBatch, Rejected, Route
+from skerry.domain.revision import Revision
+from skerry.domain.timer import TimerKind
+
+
+class OutboxRecords(Protocol):
+    """Chunks and plans: the durable outbox."""
+
+    def add_chunks(self, chunks: Sequence[Chunk]) -> None:
+        """Store new chunks; their `chunk_id` is given by the store."""
+
+    def claim(self, owner: str, lane: Lane, now: Millis, lease_until: Millis, limit: int) -> list[Chunk]:
+        """Lease up to `limit` chunks of a lane that are ready and due, the longest due first."""
+
+    def get(self, chunk_id: ChunkId) -> Chunk | None:
+        """One chunk."""
+
+    def save(self, chunk: Chunk) -> None:
+        """Store state, verdicts, attempt and `due_at`; a chunk that is not `LEASED` any more loses its lease."""
+
+    def reclaim(self, owner: str, now: Millis) -> list[Chunk]:
+        """Chunks leased by anybody but `owner`, or whose lease ran out: their senders are gone. Nothing is changed."""
+
+    def supersede(self, activity_id: ActivityId, before: RevisionNumber) -> None:
+        """Settle the unleased chunks of supersedable updates older than `before`; their open bytes say `SUPERSEDED`."""
+
+    def will_cover(self, activity_id: ActivityId, revision: RevisionNumber, number: CardNumber) -> bool:
+        """Whether a chunk of this revision that nobody has claimed yet will reach the card."""
+
+    def start_recipients(self, chunk: Chunk, attributes_type: str) -> list[Recipient]:
+        """The chunk's cards with their devices' start tokens, by number; the typed token before the untyped one."""
+
+    def card_recipients(self, chunk: Chunk) -> list[Recipient]:
+        """The chunk's cards with their update tokens, by number."""
+
+    def next_due(self, lane: Lane) -> Millis | None:
+        """When the next ready chunk of the lane is due."""
+
+    def depth(self, now: Millis) -> "Depth":
+        """How much is waiting."""
+
+    def add_plan(self, plan: Plan) -> None:
+        """Store a plan; its `plan_id` is given by the store."""
+
+    def due_plans(self, now: Millis, limit: int) -> list[Plan]:
+        """Plans whose time has come, earliest first."""
+
+    def save_plan(self, plan: Plan) -> None:
+        """Store cursor and `due_at`."""
+
+    def finish_plan(self, plan: Plan) -> None:
+        """The audience is spread out."""
+
+    def next_plan_due(self) -> Millis | None:
+        """When the next plan is due."""
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """What waits in the outbox."""
+
+    ready: int
+    leased: int
+    oldest_due_at: Millis | None
+    """Of the ready chunks whose time has come."""
+    plans: int
+
+
+class AudienceRecords(Protocol):
+    """Who is in an audience."""
+
+    def select(
+        self, app_id: AppId, audience: Audience, attributes_type: str, after: DeviceId, limit: int
+    ) -> list[Reachable]:
+        """The iOS devices of an audience with ids above `after`, by id; with a live start token for the type or not.
+
+        Where the audience is not small, devices without a start token are left out.
+        """
+
+    def missing_ext_ids(self, app_id: AppId, ext_ids: Sequence[str]) -> list[str]:
+        """Which of these users have no iOS device at all."""
+
+
+class RejectionRecords(Protocol):
+    """Refusals and misses that are remembered per card, for `getPushResult` and for the question why."""
+
+    def add(
+        self, activity_id: ActivityId, revision: RevisionNumber, number: CardNumber, rejected: Rejected, at: Millis
+    ) -> None:
+        """APNs' final refusal of a push."""
+
+    def add_miss(
+        self, activity_id: ActivityId, revision: RevisionNumber, device_id: DeviceId | None, ext_id: str | None, reason: str,
+        at: Millis,
+    ) -> None:  # fmt: skip
+        """Somebody a start was for who could not be started: `NO_DEVICE`, `NO_START_TOKEN`, `ALREADY_RUNNING`."""
+
+
+class DeviceRecords(Protocol):
+    """What APNs' answers teach about devices and their start tokens."""
+
+    def learn_environment(self, device_id: DeviceId, environment: Environment) -> None:
+        """A push was accepted in this environment: it is the device's."""
+
+    def try_environment(self, device_id: DeviceId, environment: Environment) -> None:
+        """Try this environment next; marks the other one as tried, until a token is reported or one is proved."""
+
+    def lose_start_token(
+        self, device_id: DeviceId, token: str, reason: str, invalid_since: Millis | None, at: Millis
+    ) -> None:
+        """APNs called this start token dead; kept where it was registered after `invalid_since`."""
+
+
+class CardRecords(Protocol):
+    """Cards and revisions, as far as delivery changes or reads them."""
+
+    def get(self, activity_id: ActivityId) -> Activity | None:
+        """The activity."""
+
+    def save(self, activity: Activity) -> None:
+        """Store all of it."""
+
+    def revision(self, activity_id: ActivityId, number: RevisionNumber) -> Revision | None:
+        """One revision."""
+
+    def add_cards(
+        self,
+        activity_id: ActivityId,
+        first: CardNumber,
+        started_by: RevisionNumber,
+        devices: Sequence[DeviceId],
+        now: Millis,
+    ) -> None:
+        """Store new cards in `STARTING`."""
+
+    def card(self, activity_id: ActivityId, number: CardNumber) -> Card | None:
+        """One card."""
+
+    def save_card(self, card: Card) -> None:
+        """Store what has changed of a card."""
+
+    def running_on(
+        self, activity_id: ActivityId, first: CardNumber, devices: Sequence[DeviceId], since: Millis
+    ) -> set[DeviceId]:
+        """Which of the devices run the activity already."""
+
+
+class TimerRecords(Protocol):
+    """What is to happen later."""
+
+    def set(self, kind: TimerKind, activity_id: ActivityId, subject: int, due_at: Millis) -> None:
+        """Have it happen at `due_at`."""
+
+
+class Transaction(Protocol):
+    """The parts of the store's transaction that this room uses."""
+
+    @property
+    def activities(self) -> CardRecords: ...
+    @property
+    def outbox(self) -> OutboxRecords: ...
+    @property
+    def audiences(self) -> AudienceRecords: ...
+    @property
+    def rejections(self) -> RejectionRecords: ...
+    @property
+    def devices(self) -> DeviceRecords: ...
+    @property
+    def timers(self) -> TimerRecords: ...
+
+
+class PushService(Protocol):
+    """The wire."""
+
+    async def send(self, route: Route, batch: PushBatch) -> Outcomes:
+        """Send a batch; one outcome per push. Never raises but for cancellation."""
+
+
+@dataclass(frozen=True, slots=True)
+class PushTarget:
+    """Where an app's pushes to one environment go."""
+
+    route: Route
+    topic: str
+
+
+class AppDirectory(Protocol):
+    """The apps' push configuration."""
+
+    async def target(self, app_id: AppId, environment: Environment) -> PushTarget | None:
+        """Where to push; None: the app has no APNs key yet."""
+
+    async def default_environment(self, app_id: AppId) -> Environment:
+        """Where to try devices that have not said theirs."""

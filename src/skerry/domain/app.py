@@ -1,0 +1,85 @@
+"""An app: one iOS app, its APNs key, where its pushes go, and the API keys that speak for it."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+from skerry.domain.ids import AppId, Millis
+from skerry.domain.push import Endpoint, Environment
+
+LIVE_ACTIVITY_SUFFIX = ".push-type.liveactivity"
+
+APPLE_ENDPOINTS = {
+    Environment.PRODUCTION: Endpoint("api.push.apple.com", 443),
+    Environment.SANDBOX: Endpoint("api.sandbox.push.apple.com", 443),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """One iOS app. `private_key` is the `.p8` file's content, in memory only; None until one is given."""
+
+    app_id: AppId
+    name: str
+    bundle_id: str
+    created_at: Millis
+    team_id: str | None = None
+    key_id: str | None = None
+    private_key: bytes | None = field(default=None, repr=False)
+    environment: Environment = Environment.PRODUCTION
+    """Where to try devices that have not said theirs."""
+    endpoints: dict[Environment, Endpoint] = field(default_factory=lambda: dict(APPLE_ENDPOINTS))
+    strict_groups: bool = False
+    """Answer updates of unknown groups with an error instead of 200 (netmera.md Q2)."""
+
+    @property
+    def topic(self) -> str:
+        """`apns-topic` of Live Activity pushes."""
+        return self.bundle_id + LIVE_ACTIVITY_SUFFIX
+
+
+class KeyKind(StrEnum):
+    """What an API key may do."""
+
+    REST = "rest"
+    """Server side: everything of its app."""
+    SDK = "sdk"
+    """May sit in an app bundle: may report device events, and nothing else."""
+
+
+Network = IPv4Network | IPv6Network
+Address = IPv4Address | IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """An API key as it is kept: its SHA-256, and its first characters to tell it from others."""
+
+    key_id: int
+    app_id: AppId
+    kind: KeyKind
+    prefix: str
+    label: str
+    created_at: Millis
+    networks: tuple[Network, ...] = ()
+    """Who may use it; empty: anybody."""
+    revoked_at: Millis | None = None
+
+    def allows(self, address: Address | None) -> bool:
+        """Whether a caller from this address may use the key; an unknown address only where there is no list."""
+        return not self.networks or (address is not None and any(address in network for network in self.networks))
+
+
+class KeyProblem(StrEnum):
+    """Why a key does not open the door."""
+
+    UNKNOWN = "unknown"
+    ADDRESS = "address"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who is calling: an app through one of its keys."""
+
+    app: App
+    key: ApiKey

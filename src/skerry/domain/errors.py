@@ -1,0 +1,46 @@
+"""What is refused, and why: raised by services before anything is changed, turned into answers by the API."""
+
+
+class RefusedError(Exception):
+    """A command that cannot be carried out. Nothing was changed."""
+
+
+class PayloadTooLargeError(RefusedError):
+    """The push would exceed APNs' limit."""
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(f"the push would have {size} bytes, APNs takes at most {limit}")
+        self.size = size
+        self.limit = limit
+
+
+class UnknownNotificationError(RefusedError):
+    """No definition or bulk start has this notification key."""
+
+
+class UnknownGroupError(RefusedError):
+    """No activity has this group id (only where the app asks to be told)."""
+
+
+class NotALiveActivityError(RefusedError):
+    """The definition lacks what a Live Activity needs: type, attributes or content state."""
+
+
+class WrongSecretError(RefusedError):
+    """The installation is bound to another secret than the one it came with."""
+
+
+class TokenTakenError(RefusedError):
+    """The token belongs to another installation that is not silent."""
+
+
+class OverloadedError(RefusedError):
+    """A queue is full. `retry_after` is in seconds."""
+
+    def __init__(self, what: str, retry_after: float) -> None:
+        super().__init__(f"{what} is full, try again in {retry_after:.0f} s")
+        self.retry_after = retry_after
+
+
+class IdempotencyConflictError(RefusedError):
+    """The idempotency key was used before with another request."""

@@ -1,0 +1,26 @@
+"""Everything that happens later is a row with `due_at`."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from skerry.domain.ids import ActivityId, Millis
+
+
+class TimerKind(IntEnum):
+    """What is to happen."""
+
+    PLANNED_END = 1
+    """End the activity (`liveActEndDate`)."""
+    UNKNOWN_START = 2
+    """Look again at a start whose answer was lost; the subject is the chunk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """One thing that is to happen at `due_at`."""
+
+    timer_id: int
+    kind: TimerKind
+    activity_id: ActivityId
+    subject: int
+    due_at: Millis

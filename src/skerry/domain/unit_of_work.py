@@ -1,0 +1,26 @@
+"""How services reach the store: a function of a transaction, carried out and committed with others.
+
+A port, not an implementation: `work` runs synchronously inside the store's transaction, decides and writes, and must
+do nothing else, because it may share its commit with the work of other callers (group commit) and holds the only
+writer meanwhile. If it raises, what it wrote is rolled back, what others wrote is not.
+"""
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
+TxT = TypeVar("TxT", contravariant=True)
+
+
+class UnitOfWork(Protocol[TxT]):
+    """A store that carries out functions of its transactions."""
+
+    async def write(self, work: Callable[[TxT], T]) -> T:
+        """Carry out `work` in a transaction and return its result once it is on disk.
+
+        Raises:
+            OverloadedError: if the queue of the writer is full.
+        """
+
+    async def read(self, work: Callable[[TxT], T]) -> T:
+        """Carry out `work` on a snapshot of what is committed. `work` must not write."""

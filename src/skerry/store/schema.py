@@ -1,0 +1,326 @@
+"""The tables. Migrations make them; `alembic check` holds the two against each other.
+
+Times are milliseconds since 1970 UTC unless a column says seconds. Nothing is newer than SQLite 3.40. Tokens are lower-case
+hexadecimal text; JSON that belongs to callers (states, attributes, alerts) is kept as the bytes they sent.
+"""
+
+from sqlalchemy import (
+    BLOB,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+CLUSTERED = {"sqlite_strict": True, "sqlite_with_rowid": False}
+STRICT = {"sqlite_strict": True}
+
+apps = Table(
+    "apps",
+    metadata,
+    Column("app_id", Integer, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("bundle_id", Text, nullable=False),
+    Column("team_id", Text),
+    Column("apns_key_id", Text),
+    Column("private_key_sealed", BLOB),
+    Column("environment", Text, nullable=False),
+    Column("endpoints", Text, nullable=False),  # JSON: {"production": {"host", "port", "ca_file"}, "sandbox": {...}}
+    Column("strict_groups", Integer, nullable=False, server_default=text("0")),
+    Column("created_at", Integer, nullable=False),
+    **STRICT,
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("key_id", Integer, primary_key=True),
+    Column("app_id", Integer, ForeignKey("apps.app_id"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("hash", BLOB, nullable=False, unique=True),
+    Column("prefix", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("networks", Text, nullable=False),  # JSON: ["10.0.0.0/8"]
+    Column("created_at", Integer, nullable=False),
+    Column("revoked_at", Integer),
+    **STRICT,
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("user_id", Integer, primary_key=True),
+    Column("app_id", Integer, ForeignKey("apps.app_id"), nullable=False),
+    Column("ext_id", Text, nullable=False),
+    Column("email", Text),
+    Column("msisdn", Text),
+    Column("profile", Text, nullable=False, server_default=text("'{}'")),  # JSON object
+    Column("created_at", Integer, nullable=False),
+    UniqueConstraint("app_id", "ext_id"),
+    **STRICT,
+)
+
+user_tags = Table(
+    "user_tags",
+    metadata,
+    Column("app_id", Integer, nullable=False),
+    Column("tag", Text, nullable=False),
+    Column("user_id", Integer, ForeignKey("users.user_id"), nullable=False),
+    PrimaryKeyConstraint("app_id", "tag", "user_id"),
+    Index(None, "user_id"),
+    **CLUSTERED,
+)
+
+devices = Table(
+    "devices",
+    metadata,
+    Column("device_id", Integer, primary_key=True),
+    Column("app_id", Integer, ForeignKey("apps.app_id"), nullable=False),
+    Column("installation_id", Text, nullable=False),
+    Column("user_id", Integer, ForeignKey("users.user_id")),
+    Column("secret_hash", BLOB),
+    Column("platform", Text, nullable=False),
+    Column("environment", Text),
+    Column("environment_proved", Integer, nullable=False, server_default=text("0")),
+    Column("other_environment_tried", Integer, nullable=False, server_default=text("0")),
+    Column("push_token", Text),
+    Column("push_enabled", Integer, nullable=False, server_default=text("1")),
+    Column("os_version", Text),
+    Column("app_version", Text),
+    Column("model", Text),
+    Column("created_at", Integer, nullable=False),
+    Column("last_active_at", Integer, nullable=False),
+    UniqueConstraint("app_id", "installation_id"),
+    Index("ix_devices_user_id", "user_id"),
+    Index("ix_devices_app_id_push_token", "app_id", "push_token"),
+    **STRICT,
+)
+
+start_tokens = Table(
+    "start_tokens",
+    metadata,
+    Column("app_id", Integer, nullable=False),
+    Column("device_id", Integer, ForeignKey("devices.device_id"), nullable=False),
+    Column("attributes_type", Text, nullable=False),  # '' where the app does not say one
+    Column("token", Text, nullable=False),
+    Column("token_time", Integer, nullable=False),
+    Column("registered_at", Integer, nullable=False),
+    Column("dead_reason", Text),
+    PrimaryKeyConstraint("app_id", "device_id", "attributes_type"),
+    Index("ix_start_tokens_app_id_token", "app_id", "token"),
+    **CLUSTERED,
+)
+
+notifications = Table(
+    "notifications",
+    metadata,
+    Column("notification_key", Integer, primary_key=True),
+    Column("app_id", Integer, ForeignKey("apps.app_id"), nullable=False),
+    Column("kind", Text, nullable=False),  # 'definition' or 'bulk'
+    Column("template", BLOB, nullable=False),  # JSON of commands.Template
+    Column("created_at", Integer, nullable=False),
+    Index(None, "app_id", "created_at"),
+    sqlite_autoincrement=True,
+    **STRICT,
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("app_id", Integer, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("digest", BLOB, nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("created_at", Integer, nullable=False),
+    PrimaryKeyConstraint("app_id", "key"),
+    Index(None, "created_at"),
+    **CLUSTERED,
+)
+
+activities = Table(
+    "activities",
+    metadata,
+    Column("activity_id", Integer, primary_key=True),
+    Column("app_id", Integer, ForeignKey("apps.app_id"), nullable=False),
+    Column("phase", Integer, nullable=False),
+    Column("named", Integer, nullable=False),
+    Column("attributes_type", Text),
+    Column("attributes", BLOB),
+    Column("state", BLOB),
+    Column("newest", Integer, nullable=False),
+    Column("newest_state", Integer, nullable=False),
+    Column("end_revision", Integer, nullable=False),
+    Column("last_timestamp", Integer, nullable=False),  # seconds
+    Column("first_card", Integer, nullable=False),
+    Column("next_card", Integer, nullable=False),
+    Column("ends_at", Integer),  # seconds
+    Column("ended_at", Integer),
+    Column("created_at", Integer, nullable=False),
+    Index(None, "app_id", "created_at"),
+    sqlite_autoincrement=True,
+    **STRICT,
+)
+
+activity_names = Table(
+    "activity_names",
+    metadata,
+    Column("app_id", Integer, nullable=False),
+    Column("group_id", Text, nullable=False),
+    Column("activity_id", Integer, ForeignKey("activities.activity_id"), nullable=False),
+    Column("position", Integer, nullable=False),
+    PrimaryKeyConstraint("app_id", "group_id"),
+    Index("ix_activity_names_activity_id", "activity_id"),
+    **CLUSTERED,
+)
+
+nameless_values = Table(
+    "nameless_values",
+    metadata,
+    Column("app_id", Integer, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("activity_id", Integer, ForeignKey("activities.activity_id"), nullable=False),
+    PrimaryKeyConstraint("app_id", "value", "activity_id"),
+    Index("ix_nameless_values_activity_id", "activity_id"),
+    **CLUSTERED,
+)
+
+revisions = Table(
+    "revisions",
+    metadata,
+    Column("activity_id", Integer, ForeignKey("activities.activity_id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("kind", Integer, nullable=False),
+    Column("timestamp", Integer, nullable=False),  # seconds
+    Column("created_at", Integer, nullable=False),
+    Column("state", BLOB),
+    Column("attributes", BLOB),
+    Column("attributes_type", Text),
+    Column("alert", BLOB),
+    Column("priority", Integer, nullable=False),
+    Column("stale_date", Integer),  # seconds
+    Column("dismissal_date", Integer),  # seconds
+    Column("expiration", Integer),  # seconds
+    Column("notification_key", Integer),
+    PrimaryKeyConstraint("activity_id", "number"),
+    Index(
+        "ix_revisions_notification_key",
+        "notification_key",
+        sqlite_where=text("notification_key IS NOT NULL"),
+    ),
+    **CLUSTERED,
+)
+
+cards = Table(
+    "cards",
+    metadata,
+    Column("activity_id", Integer, ForeignKey("activities.activity_id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("device_id", Integer, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("started_by", Integer, nullable=False),
+    Column("token", Text),
+    Column("token_time", Integer),
+    Column("registered_at", Integer),
+    Column("closed_at", Integer),
+    Column("reason", Text),
+    Column("created_at", Integer, nullable=False),
+    PrimaryKeyConstraint("activity_id", "number"),
+    Index("ix_cards_device_id", "device_id", "activity_id"),
+    **CLUSTERED,
+)
+
+chunks = Table(
+    "chunks",
+    metadata,
+    Column("chunk_id", Integer, primary_key=True),
+    Column("app_id", Integer, nullable=False),
+    Column("activity_id", Integer, ForeignKey("activities.activity_id"), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("first", Integer, nullable=False),
+    Column("last", Integer, nullable=False),
+    Column("verdicts", BLOB, nullable=False),  # one domain.verdict.Verdict per card number
+    Column("state", Integer, nullable=False),
+    Column("lane", Integer, nullable=False),
+    Column("due_at", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("floor", Integer, nullable=False),  # seconds
+    Column("lease_owner", Text),
+    Column("lease_until", Integer),
+    Column("created_at", Integer, nullable=False),
+    Column("settled_at", Integer),
+    Index("ix_chunks_ready", "lane", "due_at", "chunk_id", sqlite_where=text("state = 1")),
+    Index("ix_chunks_leased", "lease_until", sqlite_where=text("state = 2")),
+    Index("ix_chunks_activity_id_revision", "activity_id", "revision", "first"),
+    **STRICT,
+)
+
+plans = Table(
+    "plans",
+    metadata,
+    Column("plan_id", Integer, primary_key=True),
+    Column("app_id", Integer, nullable=False),
+    Column("activity_id", Integer, ForeignKey("activities.activity_id"), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("audience", BLOB, nullable=False),  # JSON of audience.Audience
+    Column("cursor", Integer, nullable=False),
+    Column("package", Integer),
+    Column("interval", Integer, nullable=False),
+    Column("due_at", Integer, nullable=False),
+    Index(None, "due_at"),
+    **STRICT,
+)
+
+timers = Table(
+    "timers",
+    metadata,
+    Column("timer_id", Integer, primary_key=True),
+    Column("kind", Integer, nullable=False),
+    Column("activity_id", Integer, nullable=False),
+    Column("subject", Integer, nullable=False),
+    Column("due_at", Integer, nullable=False),
+    UniqueConstraint("kind", "activity_id", "subject"),
+    Index(None, "due_at"),
+    **STRICT,
+)
+
+rejections = Table(
+    "rejections",
+    metadata,
+    Column("activity_id", Integer, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", Integer, nullable=False),
+    PrimaryKeyConstraint("activity_id", "number", "revision"),
+    **CLUSTERED,
+)
+
+misses = Table(
+    "misses",
+    metadata,
+    Column("miss_id", Integer, primary_key=True),
+    Column("activity_id", Integer, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("device_id", Integer),
+    Column("ext_id", Text),
+    Column("reason", Text, nullable=False),
+    Column("at", Integer, nullable=False),
+    Index(None, "activity_id", "revision"),
+    **STRICT,
+)
