@@ -1,0 +1,1 @@
+"""Commands and token events in; revisions and card decisions out."""

@@ -87,7 +87,7 @@ class ActivityRecords(Protocol):
     def running_on(
         self, activity_id: ActivityId, first: CardNumber, devices: Sequence[DeviceId], since: Millis
     ) -> set[DeviceId]:
-        """Which of the devices have a card numbered from `first` that is live, or starting and made at `since` or later."""
+        """Which of the devices have a card numbered from `first` that is live, or starting and made since."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,18 +9,18 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
-TxT = TypeVar("TxT", contravariant=True)
+TxT_co = TypeVar("TxT_co", covariant=True)
 
 
-class UnitOfWork(Protocol[TxT]):
+class UnitOfWork(Protocol[TxT_co]):
     """A store that carries out functions of its transactions."""
 
-    async def write(self, work: Callable[[TxT], T]) -> T:
+    async def write(self, work: Callable[[TxT_co], T]) -> T:
         """Carry out `work` in a transaction and return its result once it is on disk.
 
         Raises:
             OverloadedError: if the queue of the writer is full.
         """
 
-    async def read(self, work: Callable[[TxT], T]) -> T:
+    async def read(self, work: Callable[[TxT_co], T]) -> T:
         """Carry out `work` on a snapshot of what is committed. `work` must not write."""

@@ -1,8 +1,10 @@
 """The tables. Migrations make them; `alembic check` holds the two against each other.
 
-Times are milliseconds since 1970 UTC unless a column says seconds. Nothing is newer than SQLite 3.40. Tokens are lower-case
-hexadecimal text; JSON that belongs to callers (states, attributes, alerts) is kept as the bytes they sent.
+Times are milliseconds since 1970 UTC unless a column says seconds. Nothing is newer than SQLite 3.40. Tokens are
+lower-case hexadecimal text; JSON that belongs to callers (states, attributes, alerts) is kept as the bytes they sent.
 """
+
+from typing import Any
 
 from sqlalchemy import (
     BLOB,
@@ -27,8 +29,8 @@ metadata = MetaData(
     }
 )
 
-CLUSTERED = {"sqlite_strict": True, "sqlite_with_rowid": False}
-STRICT = {"sqlite_strict": True}
+CLUSTERED: dict[str, Any] = {"sqlite_strict": True, "sqlite_with_rowid": False}
+STRICT: dict[str, Any] = {"sqlite_strict": True}
 
 apps = Table(
     "apps",
