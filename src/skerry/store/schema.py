@@ -243,6 +243,7 @@ cards = Table(
     Column("created_at", Integer, nullable=False),
     PrimaryKeyConstraint("activity_id", "number"),
     Index("ix_cards_device_id", "device_id", "activity_id"),
+    Index("ix_cards_token", "token", sqlite_where=text("token IS NOT NULL")),
     **CLUSTERED,
 )
 
