@@ -8,13 +8,14 @@ rule 11), and says for every push what it did with it.
 from collections.abc import Mapping
 from dataclasses import replace
 
+from skerry.domain.device import DeviceEventKind
 from skerry.simulator.carrier import Delivery, Standing, TokenKind
 from skerry.simulator.phone.aps import UnreadablePush, read_push
 from skerry.simulator.phone.card import Card, CardStatus, EndCause
 from skerry.simulator.phone.handset import Handset
 from skerry.simulator.phone.judgement import Decision, Judge, group_id_of
 from skerry.simulator.phone.push_log import PushLog
-from skerry.simulator.phone.reports import Installation, Report, ReportKind, ReportPolicy, ReportSchedule
+from skerry.simulator.phone.reports import Installation, Report, ReportPolicy, ReportSchedule
 from skerry.simulator.phone.rules import (
     ACTIVE_LIMIT_S,
     START_OS,
@@ -254,7 +255,7 @@ class Phone:
         life = self._tokens.replace(card.update_token, now, self.rules.rotated_token_lives_s)
         life.goes(card.started_at + ACTIVE_LIMIT_S, EXPIRED)
         card.update_token = life.token
-        self._report(ReportKind.UPDATE_TOKEN, now, token=life.token, group_id=card.group_id)
+        self._report(DeviceEventKind.UPDATE_TOKEN, now, token=life.token, group_id=card.group_id)
         return life.token
 
     def rotate_start_token(self, now: float) -> str:
@@ -267,7 +268,7 @@ class Phone:
         if self.start_token is None:
             raise PhoneActionError(f"iOS {self.handset.os_version} has no start token; push-to-start needs 17.2")
         self.start_token = self._tokens.replace(self.start_token, now, self.rules.rotated_token_lives_s).token
-        self._report(ReportKind.START_TOKEN, now, token=self.start_token)
+        self._report(DeviceEventKind.START_TOKEN, now, token=self.start_token)
         return self.start_token
 
     def go_offline(self, now: float) -> None:
@@ -291,18 +292,18 @@ class Phone:
         self._need_app()
         self.tick(now)
         if self.start_token is not None:
-            self._report(ReportKind.START_TOKEN, now, token=self.start_token)
+            self._report(DeviceEventKind.START_TOKEN, now, token=self.start_token)
         for card in self.cards:
             if card.is_running and card.update_token:
-                self._report(ReportKind.UPDATE_TOKEN, now, token=card.update_token, group_id=card.group_id)
+                self._report(DeviceEventKind.UPDATE_TOKEN, now, token=card.update_token, group_id=card.group_id)
 
     def switch_user(self, user: str | None, now: float) -> None:
         """Another person signs in, or nobody (None). The start token stays the installation's and is reported again."""
         self.user = user
         if self.installation is not None:
-            self.installation = replace(self.installation, ext_id=user)
+            self.installation = replace(self.installation, ext_id=user or "")
             if self.start_token is not None:
-                self._report(ReportKind.START_TOKEN, now, token=self.start_token)
+                self._report(DeviceEventKind.START_TOKEN, now, token=self.start_token)
 
     def set_activities_enabled(self, *, enabled: bool, now: float) -> None:
         """The switch in Settings. Off removes what is on the Lock Screen and refuses starts."""
@@ -326,7 +327,7 @@ class Phone:
         self.installation = None
         self.start_token = None
         self._reports.clear()
-        self._tokens.unregister_all(now + unregistered_after_s)
+        self._tokens.retire_all(now, now + unregistered_after_s)
         self._storage.discard(Dropped(Verdict.APP_DELETED, "the app was deleted before the push could arrive"), now)
 
     def install_app(self, now: float) -> None:
@@ -342,7 +343,7 @@ class Phone:
         self._tokens.issue(TokenKind.DEVICE, now)
         if self._os >= START_OS:
             self.start_token = self._tokens.issue(TokenKind.START, now).token
-            self._report(ReportKind.START_TOKEN, now, token=self.start_token)
+            self._report(DeviceEventKind.START_TOKEN, now, token=self.start_token)
 
     # Inner workings
 
@@ -369,13 +370,13 @@ class Phone:
         life = self._tokens.issue(TokenKind.UPDATE, now, card.id)
         life.goes(card.started_at + ACTIVE_LIMIT_S, EXPIRED)
         card.update_token = life.token
-        self._report(ReportKind.UPDATE_TOKEN, now, token=life.token, group_id=card.group_id)
+        self._report(DeviceEventKind.UPDATE_TOKEN, now, token=life.token, group_id=card.group_id)
 
     def _report_close(self, card: Card, moment: float) -> None:
-        self._report(ReportKind.CLOSE, moment, group_id=card.group_id)
+        self._report(DeviceEventKind.CLOSE, moment, group_id=card.group_id)
 
     def _report(
-        self, kind: ReportKind, moment: float, *, token: str | None = None, group_id: str | None = None
+        self, kind: DeviceEventKind, moment: float, *, token: str | None = None, group_id: str | None = None
     ) -> None:
         if self.installation is not None:
             report = Report(self.installation, kind, moment, token, group_id)

@@ -3,20 +3,12 @@
 import heapq
 import random
 from dataclasses import dataclass, field
-from enum import StrEnum
 
+from skerry.domain.device import DeviceEventKind
 from skerry.domain.push import Environment
 
 _MOST_TIMES = 10
 _LONGEST_DELAY_S = 30 * 86_400.0
-
-
-class ReportKind(StrEnum):
-    """The three events of the guide (netmera.md 7.2), by the names that go over the wire."""
-
-    START_TOKEN = "LiveActivityStartToken"  # noqa: S105 - an event name, not a secret
-    UPDATE_TOKEN = "LiveActivityUpdateToken"  # noqa: S105 - an event name, not a secret
-    CLOSE = "LiveActivityClose"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +18,7 @@ class Installation:
     id: str
     secret: str = field(repr=False)
     ext_id: str | None
+    """None: the app has never identified anybody; empty: the person has signed out."""
     environment: Environment
     os_version: str
     app_version: str = "1.0"
@@ -41,7 +34,7 @@ class Report:
     """
 
     installation: Installation
-    kind: ReportKind
+    kind: DeviceEventKind
     time: float
     token: str | None = None
     group_id: str | None = None
@@ -76,14 +69,14 @@ class ReportPolicy:
     shuffle: bool = False
     """Reports that leave at the same moment leave in any order."""
 
-    def rule(self, kind: ReportKind) -> ReportRule:
+    def rule(self, kind: DeviceEventKind) -> ReportRule:
         """The rule for this kind of report."""
         match kind:
-            case ReportKind.START_TOKEN:
+            case DeviceEventKind.START_TOKEN:
                 return self.start_token
-            case ReportKind.UPDATE_TOKEN:
+            case DeviceEventKind.UPDATE_TOKEN:
                 return self.update_token
-            case ReportKind.CLOSE:
+            case DeviceEventKind.CLOSE:
                 return self.close
 
 

@@ -1,8 +1,8 @@
 """What `JSONDecoder` with default strategies makes of a JSON text: a value, or Swift's `DecodingError`.
 
 ActivityKit decodes attributes and content state so (apple.md 4.4), and says nothing to the sender when it fails.
-Numbers as Foundation treats them: `1.0` is an `Int`, `0.5` is not (`dataCorrupted`), `true` is not (`typeMismatch`), and
-`1` is a `Double`.
+Numbers as Foundation treats them: `1.0` is an `Int`, `0.5` is not (`dataCorrupted`), `true` is not (`typeMismatch`),
+and `1` is a `Double`.
 """
 
 import base64

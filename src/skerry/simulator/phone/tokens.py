@@ -61,10 +61,11 @@ class TokenBook:
         old.goes(now + lives_s, UNREGISTERED)
         return self.issue(old.kind, now, old.card_id)
 
-    def unregister_all(self, at: float) -> None:
-        """The app is gone: all its tokens answer 410 from `at` on."""
+    def retire_all(self, now: float, gone_at: float) -> None:
+        """The app is gone: all its tokens answer 410 from `gone_at` on, and a new installation has none of them."""
         for life in self._lives.values():
-            life.goes(at, UNREGISTERED)
+            life.replaced_at = now if life.replaced_at is None else life.replaced_at
+            life.goes(gone_at, UNREGISTERED)
 
     def find(self, token: str) -> TokenLife | None:
         """The token's life, None if this phone never had it."""
