@@ -1,13 +1,12 @@
 """What the activities room needs from the store and from delivery."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from skerry.domain.activity import Activity
 from skerry.domain.audience import Audience
 from skerry.domain.card import Card
-from skerry.domain.commands import Idempotency, Pace, Template
+from skerry.domain.commands import Idempotency, Notification, Pace, Template
 from skerry.domain.ids import (
     ActivityId,
     AppId,
@@ -90,18 +89,6 @@ class ActivityRecords(Protocol):
         """Which of the devices have a card numbered from `first` that is live, or starting and made since."""
 
 
-@dataclass(frozen=True, slots=True)
-class Notification:
-    """What a notification key stands for. `template` is None for nothing but a name in the statistics."""
-
-    notification_key: NotificationKey
-    app_id: AppId
-    kind: str
-    """`definition` or `bulk`."""
-    template: Template
-    created_at: Millis
-
-
 class NotificationRecords(Protocol):
     """Definitions and bulk starts, under one sequence of keys."""
 
@@ -165,6 +152,9 @@ class Delivery(Protocol):
 
     def plan_card(self, tx: Transaction, activity: Activity, card: Card, floor: Seconds) -> None:
         """The newest revision for one card that has just become reachable."""
+
+    def was_delivered(self, tx: Transaction, activity: Activity, number: CardNumber) -> bool:
+        """Whether APNs has accepted the revision that this card must end on."""
 
     def wake(self) -> None:
         """There is work: called after the commit."""

@@ -7,12 +7,13 @@ from typing import Protocol
 from skerry.domain.activity import Activity
 from skerry.domain.audience import Audience
 from skerry.domain.card import Card
-from skerry.domain.chunk import Chunk, Lane, Recipient
+from skerry.domain.chunk import Chunk, Depth, Lane, Recipient
 from skerry.domain.ids import ActivityId, AppId, CardNumber, ChunkId, DeviceId, Millis, RevisionNumber
 from skerry.domain.plan import Plan, Reachable
 from skerry.domain.push import Environment, Outcomes, PushBatch, Rejected, Route
 from skerry.domain.revision import Revision
 from skerry.domain.timer import TimerKind
+from skerry.domain.verdict import Verdict
 
 
 class OutboxRecords(Protocol):
@@ -39,6 +40,9 @@ class OutboxRecords(Protocol):
     def will_cover(self, activity_id: ActivityId, revision: RevisionNumber, number: CardNumber) -> bool:
         """Whether a chunk of this revision that nobody has claimed yet will reach the card."""
 
+    def verdict_of(self, activity_id: ActivityId, revision: RevisionNumber, number: CardNumber) -> Verdict | None:
+        """What became of a revision on one card, from the newest chunk that holds it; None: no chunk does."""
+
     def start_recipients(self, chunk: Chunk, attributes_type: str) -> list[Recipient]:
         """The chunk's cards with their devices' start tokens, by number; the typed token before the untyped one."""
 
@@ -48,7 +52,7 @@ class OutboxRecords(Protocol):
     def next_due(self, lane: Lane) -> Millis | None:
         """When the next ready chunk of the lane is due."""
 
-    def depth(self, now: Millis) -> "Depth":
+    def depth(self, now: Millis) -> Depth:
         """How much is waiting."""
 
     def add_plan(self, plan: Plan) -> None:
@@ -65,17 +69,6 @@ class OutboxRecords(Protocol):
 
     def next_plan_due(self) -> Millis | None:
         """When the next plan is due."""
-
-
-@dataclass(frozen=True, slots=True)
-class Depth:
-    """What waits in the outbox."""
-
-    ready: int
-    leased: int
-    oldest_due_at: Millis | None
-    """Of the ready chunks whose time has come."""
-    plans: int
 
 
 class AudienceRecords(Protocol):

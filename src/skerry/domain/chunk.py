@@ -84,3 +84,14 @@ class Recipient:
     other_environment_tried: bool
     modern: bool
     """Understands `input-push-token`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """What waits in the outbox."""
+
+    ready: int
+    leased: int
+    oldest_due_at: Millis | None
+    """Of the ready chunks whose time has come."""
+    plans: int

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from skerry.domain.audience import Audience
-from skerry.domain.ids import GroupId, Millis, NotificationKey, Seconds
+from skerry.domain.ids import AppId, GroupId, Millis, NotificationKey, Seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,18 @@ class Template:
     ends_at: Seconds | None = None
     priority: int = 10
     params: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """What a notification key stands for."""
+
+    notification_key: NotificationKey
+    app_id: AppId
+    kind: str
+    """`definition` or `bulk`."""
+    template: Template
+    created_at: Millis
 
 
 @dataclass(frozen=True, slots=True)

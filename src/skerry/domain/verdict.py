@@ -32,6 +32,8 @@ class Verdict(IntEnum):
     """A newer revision reaches the card instead."""
     OVER = 10
     """The card was ended, dismissed or lost before its turn."""
+    DEFERRED = 11
+    """Goes on in a later chunk of the same revision, because it has to wait longer or shorter than the rest."""
 
     @property
     def is_open(self) -> bool:

@@ -1,0 +1,208 @@
+"""Device events in: how an update token or a close finds its card, and what that sets off.
+
+The rules for finding it (netmera.md sections 0.3, 4, 6 and Q4, Q14–Q16):
+
+1. the activity that has the group id as its name, and the device's newest card in it;
+2. a start without a group id: the device's starting card whose attributes carry the value, or else its only
+   starting card;
+3. otherwise the app has started the activity by itself, and the group appears with this report.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from skerry.activities.ports import Delivery, Transaction
+from skerry.activities.service import adopt
+from skerry.domain import activity as rules
+from skerry.domain.activity import Activity, End, Phase
+from skerry.domain.card import Card, CardStatus, TokenReport, close, report_token
+from skerry.domain.device import Device, DeviceEvent
+from skerry.domain.ids import AppId, CardNumber, DeviceId, GroupId, Millis, RevisionNumber, Seconds
+from skerry.domain.timer import TimerKind
+
+ACCEPTED = "accepted"
+REPEATED = "repeated"
+STALE = "stale"
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The card an event speaks of. `floor`: a stamp that pushes to it must reach, where it was started elsewhere."""
+
+    activity: Activity
+    card: Card
+    floor: Seconds = Seconds(0)
+    caught_up: bool = False
+    """The card was started with something newer than the activity's newest update."""
+
+
+class CardEvents:
+    """What the activities room does with device events, inside the registry's transaction."""
+
+    def __init__(self, delivery: Delivery) -> None:
+        self._delivery = delivery
+
+    def wake(self) -> None:
+        """There may be work: called after the commit."""
+        self._delivery.wake()
+
+    def on_update_token(self, tx: Transaction, device: Device, event: DeviceEvent, now: Millis) -> str:
+        """A card's update token. Returns `accepted`, `repeated` or `stale`."""
+        if event.group_id is None or event.token is None:
+            return STALE
+        place = self._place(tx, device, event, event.group_id, now)
+        card, meaning = report_token(place.card, event.token, event.time, now)
+        if meaning is TokenReport.STALE:
+            return STALE
+        if meaning is TokenReport.REPEATED:
+            return REPEATED
+        tx.activities.save_card(card)
+        target = place.activity.target_of(card.number)
+        if target > card.started_by and not place.caught_up:
+            self._delivery.plan_card(tx, place.activity, card, place.floor)
+        return ACCEPTED
+
+    def on_close(self, tx: Transaction, device: Device, event: DeviceEvent, now: Millis) -> str:  # noqa: ARG002 - the port's shape
+        """The app says that the activity is over on this device; an unknown group is accepted and changes nothing."""
+        if event.group_id is None:
+            return STALE
+        card = self._named_card(tx, device.app_id, device.device_id, event.group_id)
+        if card is None:
+            return ACCEPTED
+        activity = tx.activities.get(card.activity_id)
+        ended = activity is not None and (activity.phase is Phase.ENDED or card.number < activity.first_card)
+        closed = close(card, event.time, activity_ended=ended)
+        if closed == card:
+            return REPEATED if card.status.is_over else STALE
+        tx.activities.save_card(closed)
+        return ACCEPTED
+
+    def expecting(
+        self, tx: Transaction, app_id: AppId, devices: Sequence[DeviceId], group_id: GroupId
+    ) -> DeviceId | None:
+        """Which of these devices has a card of the group, or waits for a name; the first that fits best."""
+        for device_id in devices:
+            card = self._named_card(tx, app_id, device_id, group_id)
+            if card is not None and not card.status.is_over:
+                return device_id
+        waiting = [one for one in devices if len(tx.activities.nameless_starting(app_id, one)) == 1]
+        return waiting[0] if len(waiting) == 1 else None
+
+    def _named_card(self, tx: Transaction, app_id: AppId, device_id: DeviceId, group_id: GroupId) -> Card | None:
+        activity = tx.activities.by_group(app_id, group_id)
+        if activity is not None:
+            card = tx.activities.newest_card(activity.activity_id, device_id)
+            if card is not None:
+                return card
+        return next(iter(_carrying(tx, tx.activities.nameless_starting(app_id, device_id), group_id)), None)
+
+    def _place(
+        self, tx: Transaction, device: Device, event: DeviceEvent, group_id: GroupId, now: Millis
+    ) -> _Place:  # fmt: skip
+        activity = tx.activities.by_group(device.app_id, group_id)
+        starting = tx.activities.nameless_starting(device.app_id, device.device_id)
+        carrying = _carrying(tx, starting, group_id)
+        if activity is None:
+            return self._place_in_new_group(tx, device, group_id, starting, carrying, now)
+        card = tx.activities.newest_card(activity.activity_id, device.device_id)
+        if carrying:
+            return self._move(tx, activity, carrying[0], card, now)
+        if card is not None and not self._is_another(tx, activity, card, event):
+            return _Place(activity, card)
+        if card is None and len(starting) == 1:
+            return self._move(tx, activity, starting[0], None, now)
+        if activity.phase is Phase.ENDED and activity.ended_at is not None and event.time > activity.ended_at:
+            activity = rules.reopen(activity)
+        return _Place(*_join(tx, activity, device.device_id, now))
+
+    def _place_in_new_group(
+        self,
+        tx: Transaction,
+        device: Device,
+        group_id: GroupId,
+        starting: Sequence[Card],
+        carrying: Sequence[Card],
+        now: Millis,
+    ) -> _Place:
+        if carrying:
+            adopted = adopt(tx, device.app_id, group_id)
+            if adopted is not None and adopted.activity_id == carrying[0].activity_id:
+                return _Place(adopted, carrying[0])
+            if adopted is not None:
+                return self._move(tx, adopted, carrying[0], None, now)
+        fresh = tx.activities.create(device.app_id, now)
+        tx.activities.add_name(fresh.activity_id, device.app_id, group_id)
+        fresh = replace(fresh, named=True)
+        if len(starting) == 1:
+            return self._found(tx, fresh, starting[0], now)
+        return _Place(*_join(tx, fresh, device.device_id, now))
+
+    def _is_another(self, tx: Transaction, activity: Activity, card: Card, event: DeviceEvent) -> bool:
+        """Whether the report speaks of a new card: the one we know has ended for good, and this came later.
+
+        A card that still waits for its end, or for a token to send it to, is the one the report speaks of.
+        """
+        if card.number >= activity.first_card or card.status is CardStatus.STARTING or card.token == event.token:
+            return False
+        if card.status.is_over:
+            return event.time > (card.closed_at or 0)
+        later = event.time > (activity.ended_at or event.time)
+        return later and self._delivery.was_delivered(tx, activity, card.number)
+
+    def _found(self, tx: Transaction, group: Activity, source: Card, now: Millis) -> _Place:
+        """A new group takes type, attributes and state from the nameless start that its first card came from."""
+        origin = tx.activities.get(source.activity_id)
+        if origin is None:
+            return _Place(*_join(tx, group, source.device_id, now))
+        start = tx.activities.revision(origin.activity_id, source.started_by)
+        group = replace(
+            group,
+            attributes_type=start.attributes_type if start else origin.attributes_type,
+            attributes=start.attributes if start else origin.attributes,
+            state=origin.state,
+            last_timestamp=origin.last_timestamp,
+            ends_at=origin.ends_at,
+        )
+        if group.ends_at is not None:
+            tx.timers.set(TimerKind.PLANNED_END, group.activity_id, 0, Millis(group.ends_at * 1000))
+        place = self._move(tx, group, source, None, now)
+        if origin.phase is Phase.RUNNING:
+            return place
+        ended, revision = rules.end(place.activity, End(), now)
+        tx.activities.add_revision(revision)
+        tx.activities.save(ended)
+        return replace(place, activity=ended, caught_up=False)
+
+    def _move(self, tx: Transaction, group: Activity, source: Card, card: Card | None, now: Millis) -> _Place:
+        """The device's starting card of a nameless start lives on in the group."""
+        start = tx.activities.revision(source.activity_id, source.started_by)
+        tx.activities.save_card(replace(source, status=CardStatus.MOVED, closed_at=now))
+        floor = Seconds(start.timestamp + 1) if start else Seconds(0)
+        if card is None or card.status.is_over:
+            group, card = _join(tx, group, source.device_id, now)
+        newest = tx.activities.revision(group.activity_id, group.target_of(card.number))
+        caught_up = start is not None and newest is not None and newest.created_at < start.created_at
+        return _Place(group, card, floor, caught_up and card.number >= group.first_card)
+
+
+def _carrying(tx: Transaction, starting: Sequence[Card], group_id: GroupId) -> list[Card]:
+    return [card for card in starting if group_id in tx.activities.values_of(card.activity_id)]
+
+
+def _join(tx: Transaction, activity: Activity, device_id: DeviceId, now: Millis) -> tuple[Activity, Card]:
+    """A new card of an activity. In one that has ended it belongs to the run that ended, and will get the end."""
+    number = activity.next_card
+    following = CardNumber(number + 1)
+    first = following if activity.phase is Phase.ENDED else activity.first_card
+    activity = replace(activity, next_card=following, first_card=first)
+    card = Card(
+        activity_id=activity.activity_id,
+        number=number,
+        device_id=device_id,
+        status=CardStatus.STARTING,
+        started_by=RevisionNumber(0),
+        created_at=now,
+    )
+    tx.activities.save(activity)
+    tx.activities.add_card(card)
+    return activity, card
