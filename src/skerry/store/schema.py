@@ -268,6 +268,7 @@ chunks = Table(
     Column("settled_at", Integer),
     Index("ix_chunks_ready", "lane", "due_at", "chunk_id", sqlite_where=text("state = 1")),
     Index("ix_chunks_leased", "lease_until", sqlite_where=text("state = 2")),
+    Index("ix_chunks_waiting", "activity_id", "revision", "first", sqlite_where=text("state = 1")),
     Index("ix_chunks_activity_id_revision", "activity_id", "revision", "first"),
     **STRICT,
 )

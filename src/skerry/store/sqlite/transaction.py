@@ -1,0 +1,46 @@
+"""The store's transaction: the records of every room, over one connection."""
+
+import sqlite3
+from collections.abc import Callable
+from functools import cached_property
+
+from skerry.domain.ids import Millis
+from skerry.store.sqlite.activities import ActivityRecords
+from skerry.store.sqlite.notifications import NotificationRecords
+from skerry.store.sqlite.outbox import OutboxRecords
+from skerry.store.sqlite.rejections import RejectionRecords
+from skerry.store.sqlite.timers import TimerRecords
+
+
+class SqliteTransaction:
+    """What a unit of work gets. One per connection, used for one work after the other; not to be kept by a work."""
+
+    def __init__(self, connection: sqlite3.Connection, clock: Callable[[], Millis]) -> None:
+        self.connection = connection
+        """For the store's own modules (`retention`); services know nothing of it."""
+        self._clock = clock
+
+    @cached_property
+    def activities(self) -> ActivityRecords:
+        """Activities, their names, revisions and cards."""
+        return ActivityRecords(self.connection)
+
+    @cached_property
+    def notifications(self) -> NotificationRecords:
+        """Definitions and bulk starts, and remembered answers."""
+        return NotificationRecords(self.connection)
+
+    @cached_property
+    def timers(self) -> TimerRecords:
+        """What is to happen later."""
+        return TimerRecords(self.connection)
+
+    @cached_property
+    def outbox(self) -> OutboxRecords:
+        """Chunks and plans."""
+        return OutboxRecords(self.connection, self._clock)
+
+    @cached_property
+    def rejections(self) -> RejectionRecords:
+        """Refusals and misses."""
+        return RejectionRecords(self.connection)
