@@ -95,9 +95,14 @@ class RejectionRecords(Protocol):
         """APNs' final refusal of a push."""
 
     def add_miss(
-        self, activity_id: ActivityId, revision: RevisionNumber, device_id: DeviceId | None, ext_id: str | None, reason: str,
+        self,
+        activity_id: ActivityId,
+        revision: RevisionNumber,
+        device_id: DeviceId | None,
+        ext_id: str | None,
+        reason: str,
         at: Millis,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Somebody a start was for who could not be started: `NO_DEVICE`, `NO_START_TOKEN`, `ALREADY_RUNNING`."""
 
 

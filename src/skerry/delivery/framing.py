@@ -1,0 +1,87 @@
+"""Frame: what to push to each card of a claimed chunk, at the moment of sending. Pure but for the rows it is given."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from skerry.domain import payload
+from skerry.domain.activity import framing_stamp
+from skerry.domain.card import CardStatus
+from skerry.domain.chunk import Chunk, Recipient
+from skerry.domain.ids import CardNumber, Millis, Seconds
+from skerry.domain.push import Environment
+from skerry.domain.revision import Revision, RevisionKind
+from skerry.domain.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Shipment:
+    """The same body to some cards of a chunk in one environment."""
+
+    environment: Environment
+    body: bytes
+    recipients: Sequence[Recipient]
+
+
+@dataclass(frozen=True, slots=True)
+class Framed:
+    """A chunk, ready to go: what is sent, and the verdicts of those to whom nothing is."""
+
+    stamp: Seconds
+    shipments: Sequence[Shipment]
+    verdicts: Mapping[CardNumber, Verdict] = field(default_factory=dict)
+
+
+def frame(
+    chunk: Chunk,
+    revision: Revision,
+    newer: Revision | None,
+    recipients: Sequence[Recipient],
+    numbers: Sequence[CardNumber],
+    default: Environment,
+    now: Millis,
+) -> Framed:
+    """Decide for each card of `numbers` whether and what to push.
+
+    Args:
+        chunk: the chunk; `floor` is respected.
+        revision: the chunk's.
+        newer: the revision that these cards must end on, where it is newer than the chunk's.
+        recipients: the chunk's cards with their tokens.
+        numbers: the cards whose turn it is.
+        default: where to try devices that have not said theirs.
+        now: the time.
+    """
+    by_number = {one.number: one for one in recipients}
+    stamp = framing_stamp(revision, now, chunk.floor)
+    superseded = newer is not None and revision.supersedable
+    verdicts: dict[CardNumber, Verdict] = {}
+    groups: dict[tuple[Environment, bool], list[Recipient]] = defaultdict(list)
+    starting = revision.kind is RevisionKind.START
+    for number in numbers:
+        one = by_number.get(number)
+        verdict = Verdict.SUPERSEDED if superseded else _unsendable(one, starting=starting)
+        if verdict is not None or one is None:
+            verdicts[number] = verdict or Verdict.NO_CARD
+        else:
+            groups[one.environment or default, starting and one.modern].append(one)
+    # A start that waited shows the newest state at once; its attributes and alert are its own.
+    state = newer.state if newer is not None and starting else None
+    shipments = [
+        Shipment(environment, payload.body(revision, stamp, state=state, input_push_token=modern), group)
+        for (environment, modern), group in groups.items()
+    ]
+    return Framed(stamp, shipments, verdicts)
+
+
+def _unsendable(one: Recipient | None, *, starting: bool) -> Verdict | None:
+    if one is None or one.status == CardStatus.MOVED:
+        return Verdict.NO_CARD
+    if starting:
+        # A card that has reported its token, or was closed, needs no start.
+        if one.status != CardStatus.STARTING:
+            return Verdict.OVER
+        return Verdict.OVER if one.token is None else None
+    if CardStatus(one.status).is_over:
+        return Verdict.OVER
+    return Verdict.HELD if one.token is None else None

@@ -1,0 +1,162 @@
+"""Plan: from a decision to chunks, in the decision's own transaction.
+
+An update or end is range arithmetic over card numbers. A start needs its audience first: up to a slice of devices
+within the request, the rest slice by slice behind a durable cursor.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from skerry.delivery.ports import Transaction
+from skerry.domain.activity import Activity
+from skerry.domain.audience import Audience
+from skerry.domain.card import Card
+from skerry.domain.chunk import CHUNK_SIZE, LARGE_AUDIENCE, Chunk, Lane, fresh_verdicts
+from skerry.domain.commands import Pace
+from skerry.domain.ids import CardNumber, ChunkId, DeviceId, Millis, RevisionNumber, Seconds
+from skerry.domain.plan import Plan
+from skerry.domain.revision import Revision
+from skerry.domain.unit_of_work import UnitOfWork
+from skerry.domain.verdict import Verdict
+
+SLICE = 5_000
+"""Devices that one transaction spreads out: some 20 ms of the only writer."""
+
+STARTING_COUNTS_FOR: Millis = Millis(8 * 3600 * 1000)
+"""A card whose token never came still runs, for all we know, until Apple's limit for an activity has passed."""
+
+
+class Planner:
+    """Turns revisions into chunks."""
+
+    def __init__(self, *, clock: Callable[[], Millis], wake: Callable[[], None], slice_size: int = SLICE) -> None:
+        self._clock = clock
+        self._wake = wake
+        self._slice = slice_size
+
+    def wake(self) -> None:
+        """There is work: called after the commit."""
+        self._wake()
+
+    def plan_start(
+        self, tx: Transaction, activity: Activity, revision: Revision, audience: Audience, pace: Pace
+    ) -> None:  # fmt: skip
+        """Spread a start out over its audience: now where it is small and due, else slice by slice."""
+        now = self._clock()
+        plan = Plan(
+            plan_id=0,
+            app_id=activity.app_id,
+            activity_id=activity.activity_id,
+            revision=revision.number,
+            audience=audience,
+            due_at=max(pace.begins_at or now, now),
+            package=pace.package,
+            interval=pace.interval,
+        )
+        if audience.ext_ids is not None:
+            for ext_id in tx.audiences.missing_ext_ids(activity.app_id, audience.ext_ids):
+                tx.rejections.add_miss(activity.activity_id, revision.number, None, ext_id, "NO_DEVICE", now)
+        rest = plan if plan.due_at > now else self._spread(tx, plan, activity, revision, now)
+        if rest is not None:
+            tx.outbox.add_plan(rest)
+
+    def plan_revision(self, tx: Transaction, activity: Activity, revision: Revision, first: CardNumber) -> None:
+        """An update or end for all cards from `first` on. Older unsent updates are superseded by it."""
+        tx.outbox.supersede(activity.activity_id, revision.number)
+        last = CardNumber(activity.next_card - 1)
+        if last >= first:
+            tx.outbox.add_chunks(_chunks(activity, revision.number, first, last, self._clock()))
+
+    def plan_card(self, tx: Transaction, activity: Activity, card: Card, floor: Seconds) -> None:
+        """The newest revision for one card that has just become reachable, unless it is on its way already."""
+        target = activity.target_of(card.number)
+        if not floor and tx.outbox.will_cover(activity.activity_id, target, card.number):
+            return
+        chunks = _chunks(activity, target, card.number, card.number, self._clock())
+        tx.outbox.add_chunks([replace(chunk, floor=floor) for chunk in chunks])
+
+    def was_delivered(self, tx: Transaction, activity: Activity, number: CardNumber) -> bool:
+        """Whether APNs has accepted the revision that this card must end on."""
+        verdict = tx.outbox.verdict_of(activity.activity_id, activity.target_of(number), number)
+        return verdict is Verdict.ACCEPTED
+
+    async def spread_due(self, store: UnitOfWork[Transaction]) -> int:
+        """Spread out one slice of each plan that is due; returns how many plans that were."""
+        now = self._clock()
+        if not await store.read(lambda tx: tx.outbox.due_plans(now, 1)):
+            return 0
+        return await store.write(lambda tx: self._spread_plans(tx, now))
+
+    def _spread_plans(self, tx: Transaction, now: Millis) -> int:
+        plans = tx.outbox.due_plans(now, 1)
+        for plan in plans:
+            activity = tx.activities.get(plan.activity_id)
+            revision = tx.activities.revision(plan.activity_id, plan.revision)
+            # Whoever has not been reached when the end comes is not started any more: nobody wants a card for a
+            # match that is over. Starts that have become chunks go out (architecture, invariant 2).
+            over = activity is None or revision is None or activity.end_revision > plan.revision
+            rest = None if over else self._spread(tx, plan, activity, revision, now)  # type: ignore[arg-type]
+            if rest is None:
+                tx.outbox.finish_plan(plan)
+            else:
+                tx.outbox.save_plan(rest)
+        return len(plans)
+
+    def _spread(self, tx: Transaction, plan: Plan, activity: Activity, revision: Revision, now: Millis) -> Plan | None:
+        limit = min(plan.package or self._slice, self._slice)
+        reachable = tx.audiences.select(plan.app_id, plan.audience, revision.attributes_type or "", plan.cursor, limit)
+        known = [one.device_id for one in reachable if one.has_start_token]
+        running = tx.activities.running_on(
+            activity.activity_id, activity.first_card, known, Millis(now - STARTING_COUNTS_FOR)
+        )
+        if plan.audience.is_small:
+            for one in reachable:
+                if not one.has_start_token or one.device_id in running:
+                    why = "ALREADY_RUNNING" if one.has_start_token else "NO_START_TOKEN"
+                    tx.rejections.add_miss(activity.activity_id, revision.number, one.device_id, None, why, now)
+        more = len(reachable) == limit
+        self._add_cards(tx, activity, revision, [one for one in known if one not in running], more=more, now=now)
+        if not more:
+            return None
+        due = Millis(now + plan.interval) if plan.package else now
+        return replace(plan, cursor=reachable[-1].device_id, due_at=due)
+
+    def _add_cards(
+        self,
+        tx: Transaction,
+        activity: Activity,
+        revision: Revision,
+        devices: Sequence[DeviceId],
+        *,
+        more: bool,
+        now: Millis,
+    ) -> None:
+        if not devices:
+            return
+        first = activity.next_card
+        following = CardNumber(first + len(devices))
+        tx.activities.add_cards(activity.activity_id, first, revision.number, devices, now)
+        tx.activities.save(replace(activity, next_card=following))
+        chunks = _chunks(activity, revision.number, first, CardNumber(following - 1), now)
+        tx.outbox.add_chunks([replace(chunk, lane=Lane.LARGE) for chunk in chunks] if more else chunks)
+
+
+def _chunks(
+    activity: Activity, revision: RevisionNumber, first: CardNumber, last: CardNumber, now: Millis
+) -> list[Chunk]:  # fmt: skip
+    lane = Lane.LARGE if last - first + 1 >= LARGE_AUDIENCE else Lane.SMALL
+    return [
+        Chunk(
+            chunk_id=ChunkId(0),
+            app_id=activity.app_id,
+            activity_id=activity.activity_id,
+            revision=revision,
+            first=CardNumber(low),
+            last=CardNumber(min(low + CHUNK_SIZE - 1, last)),
+            verdicts=fresh_verdicts(min(CHUNK_SIZE, last - low + 1)),
+            lane=lane,
+            due_at=now,
+            created_at=now,
+        )
+        for low in range(first, last + 1, CHUNK_SIZE)
+    ]

@@ -1,0 +1,281 @@
+"""The sender: claims chunks, frames them, hands them to the wire and settles what comes back.
+
+One loop per lane, so that a courier's single card does not wait behind a final with a million. Everything between a
+claim and its settlement may be lost with the process: the chunk's lease says so, and `recover` takes it from there.
+"""
+
+import asyncio
+import uuid
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from skerry.delivery.framing import Framed, Shipment, frame
+from skerry.delivery.planner import Planner
+from skerry.delivery.ports import AppDirectory, PushService, Transaction
+from skerry.delivery.settlement import Answer, Settlement
+from skerry.domain.activity import Activity
+from skerry.domain.chunk import Chunk, ChunkState, Lane, Recipient
+from skerry.domain.ids import AppId, CardNumber, ChunkId, Millis
+from skerry.domain.push import Environment, Outcome, PushBatch
+from skerry.domain.revision import Revision, RevisionKind
+from skerry.domain.timer import Timer
+from skerry.domain.unit_of_work import UnitOfWork
+from skerry.domain.verdict import Verdict
+
+LONGEST_NAP = 15.0
+"""Seconds between two looks at the outbox, should every wake-up be lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class SenderSettings:
+    """How the sender works. Times in seconds."""
+
+    lease: float = 300.0
+    """Longer than all windows of a chunk can take, deadlines included."""
+    start_window: int = 100
+    """Cards whose starts are in flight at once: what a crash can leave unknown."""
+    chunks_at_once: Mapping[Lane, int] = field(default_factory=lambda: {Lane.SMALL: 256, Lane.LARGE: 8})
+    push_deadline: float = 30.0
+    no_key_delay: float = 60.0
+    """When to look again at an app that has no APNs key yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A leased chunk with the rows it is framed from."""
+
+    chunk: Chunk
+    activity: Activity
+    revision: Revision
+    newer: Revision | None
+    recipients: Sequence[Recipient]
+
+
+class Sender:
+    """Empties the outbox until it is cancelled."""
+
+    def __init__(
+        self,
+        store: UnitOfWork[Transaction],
+        pushes: PushService,
+        apps: AppDirectory,
+        planner: Planner,
+        settlement: Settlement,
+        settings: SenderSettings,
+        *,
+        clock: Callable[[], Millis],
+        nap: Callable[[str, float], Awaitable[object]],
+        wake: Callable[[], None],
+    ) -> None:
+        """`nap(channel, seconds)` waits and ends early when `wake` was called."""
+        self._store = store
+        self._pushes = pushes
+        self._apps = apps
+        self._planner = planner
+        self._settlement = settlement
+        self._settings = settings
+        self._clock = clock
+        self._nap = nap
+        self._wake = wake
+        self._owner = uuid.uuid4().hex
+        self.verdicts: Counter[Verdict] = Counter()
+        """How many pushes ended in which verdict since the process began."""
+        self.reasons: Counter[str] = Counter()
+        """How many refusals by APNs' reason."""
+
+    async def run(self) -> None:
+        """Recover what a dead sender left, then send until cancelled."""
+        await self._store.write(lambda tx: self._recover(tx, self._clock()))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._spread())
+            for lane in Lane:
+                group.create_task(self._empty(lane))
+
+    def unknown_start(self, tx: Transaction, timer: Timer, now: Millis) -> None:
+        """A start's answer was lost a while ago: see what the devices have reported since."""
+        chunk = tx.outbox.get(ChunkId(timer.subject))
+        if chunk is not None and chunk.state is ChunkState.SETTLED:
+            self._settlement.resolve_unknown(tx, chunk, now)
+        elif chunk is not None:
+            tx.timers.set(timer.kind, timer.activity_id, timer.subject, Millis(now + 1_000))
+
+    def _recover(self, tx: Transaction, now: Millis) -> None:
+        for chunk in tx.outbox.reclaim(self._owner, now):
+            self._settlement.recover(tx, chunk, tx.activities.revision(chunk.activity_id, chunk.revision), now)
+
+    async def _spread(self) -> None:
+        while True:
+            if await self._planner.spread_due(self._store):
+                self._wake()
+                continue
+            due = await self._store.read(lambda tx: tx.outbox.next_plan_due())
+            await self._nap("plans", self._until(due))
+
+    async def _empty(self, lane: Lane) -> None:
+        most = self._settings.chunks_at_once[lane]
+        async with asyncio.TaskGroup() as group:
+            busy: set[asyncio.Task[None]] = set()
+            while True:
+                claimed = await self._claim(lane, most - len(busy)) if len(busy) < most else []
+                for one in claimed:
+                    task = group.create_task(self._send(one))
+                    busy.add(task)
+                    task.add_done_callback(busy.discard)
+                if len(busy) >= most:
+                    await asyncio.wait(busy, return_when=asyncio.FIRST_COMPLETED)
+                elif not claimed:
+                    due = await self._store.read(lambda tx: tx.outbox.next_due(lane))
+                    await self._nap(lane.name, self._until(due))
+
+    def _until(self, due: Millis | None) -> float:
+        wait = LONGEST_NAP if due is None else (due - self._clock()) / 1000
+        return min(max(wait, 0.0), LONGEST_NAP)
+
+    async def _claim(self, lane: Lane, limit: int) -> list[Claimed]:
+        now = self._clock()
+        until = Millis(now + int(self._settings.lease * 1000))
+        if not await self._store.read(lambda tx: (tx.outbox.next_due(lane) or now + 1) <= now):
+            return []
+
+        def work(tx: Transaction) -> list[Claimed]:
+            chunks = tx.outbox.claim(self._owner, lane, now, until, limit)
+            return [one for one in (_claimed(tx, chunk) for chunk in chunks) if one is not None]
+
+        return await self._store.write(work)
+
+    async def _send(self, claimed: Claimed) -> None:
+        default = await self._apps.default_environment(claimed.chunk.app_id)
+        if claimed.revision.kind is RevisionKind.START:
+            await self._send_start(claimed, default)
+        else:
+            await self._send_revision(claimed, default)
+
+    async def _send_revision(self, claimed: Claimed, default: Environment) -> None:
+        """An update or end: it may be repeated, so nothing is written first but a stamp that had to rise."""
+        framed = self._frame(claimed, claimed.chunk.open_numbers, default)
+        if framed.stamp > claimed.activity.last_timestamp:
+            await self._store.write(lambda tx: _raise_stamp(tx, claimed.activity, framed))
+        answers = await self._ship(claimed.chunk.app_id, claimed.revision, framed.shipments)
+        if answers is None:
+            await self._store.write(lambda tx: self._put_off(tx, claimed.chunk))
+            return
+        now = self._clock()
+        await self._store.write(
+            lambda tx: self._settlement.settle(
+                tx, claimed.chunk, claimed.revision, framed.verdicts, answers, now, last=True
+            )
+        )
+        self._count(framed, answers)
+
+    async def _send_start(self, claimed: Claimed, default: Environment) -> None:
+        """A start, window by window: each is on disk as "in flight" before it is sent, and never sent again blindly."""
+        chunk = claimed.chunk
+        numbers = chunk.open_numbers
+        size = self._settings.start_window
+        windows = [numbers[low : low + size] for low in range(0, len(numbers), size)] or [[]]
+        for place, window in enumerate(windows):
+            framed, chunk = await self._store.write(self._window_work(claimed, chunk, window, default))
+            answers = await self._ship(chunk.app_id, claimed.revision, framed.shipments)
+            if answers is None:
+                await self._store.write(lambda tx, chunk=chunk: self._put_off(tx, chunk))  # type: ignore[misc]
+                return
+            chunk = await self._store.write(
+                self._settle_work(claimed, chunk, framed, answers, last=place == len(windows) - 1)
+            )
+            self._count(framed, answers)
+
+    def _window_work(
+        self, claimed: Claimed, chunk: Chunk, window: Sequence[CardNumber], default: Environment
+    ) -> Callable[[Transaction], tuple[Framed, Chunk]]:  # fmt: skip
+        def work(tx: Transaction) -> tuple[Framed, Chunk]:
+            fresh = _claimed(tx, chunk) or claimed
+            framed = self._frame(fresh, window, default)
+            _raise_stamp(tx, fresh.activity, framed)
+            board = bytearray(chunk.verdicts)
+            for shipment in framed.shipments:
+                for one in shipment.recipients:
+                    board[one.number - chunk.first] = Verdict.IN_FLIGHT
+            marked = replace(chunk, verdicts=bytes(board), state=ChunkState.LEASED)
+            tx.outbox.save(marked)
+            return framed, marked
+
+        return work
+
+    def _settle_work(
+        self, claimed: Claimed, chunk: Chunk, framed: Framed, answers: list[Answer], *, last: bool
+    ) -> Callable[[Transaction], Chunk]:  # fmt: skip
+        now = self._clock()
+        return lambda tx: self._settlement.settle(tx, chunk, claimed.revision, framed.verdicts, answers, now, last=last)
+
+    def _frame(self, claimed: Claimed, numbers: Sequence[CardNumber], default: Environment) -> Framed:
+        return frame(
+            claimed.chunk,
+            claimed.revision,
+            claimed.newer,
+            claimed.recipients,
+            numbers,
+            default,
+            self._clock(),
+        )
+
+    def _put_off(self, tx: Transaction, chunk: Chunk) -> None:
+        """The app has no key to push with: nothing was sent, look again later."""
+        board = bytes(Verdict.PENDING if byte == Verdict.IN_FLIGHT else byte for byte in chunk.verdicts)
+        due = Millis(self._clock() + int(self._settings.no_key_delay * 1000))
+        tx.outbox.save(replace(chunk, verdicts=board, state=ChunkState.READY, due_at=due))
+
+    async def _ship(
+        self, app_id: AppId, revision: Revision, shipments: Sequence[Shipment]
+    ) -> list[Answer] | None:  # fmt: skip
+        """Send each shipment through its environment; None: the app has no key there."""
+        targets = [await self._apps.target(app_id, shipment.environment) for shipment in shipments]
+        sends = []
+        for target, shipment in zip(targets, shipments, strict=True):
+            if target is None:
+                return None
+            batch = PushBatch(
+                topic=target.topic,
+                body=shipment.body,
+                tokens=[one.token or "" for one in shipment.recipients],
+                priority=revision.priority,
+                expiration=revision.expiration,
+                deadline=self._settings.push_deadline,
+            )
+            sends.append(self._pushes.send(target.route, batch))
+        answers: list[Answer] = []
+        for shipment, outcomes in zip(shipments, await asyncio.gather(*sends), strict=True):
+            for place, one in enumerate(shipment.recipients):
+                outcome = Outcome(outcomes.codes[place])
+                answers.append(Answer(one, shipment.environment, outcome, outcomes.rejections.get(place)))
+        return answers
+
+    def _count(self, framed: Framed, answers: Sequence[Answer]) -> None:
+        self.verdicts.update(framed.verdicts.values())
+        for answer in answers:
+            self.verdicts[Verdict[answer.outcome.name]] += 1
+            if answer.rejected is not None:
+                self.reasons[answer.rejected.reason] += 1
+
+
+def _claimed(tx: Transaction, chunk: Chunk) -> Claimed | None:
+    activity = tx.activities.get(chunk.activity_id)
+    revision = tx.activities.revision(chunk.activity_id, chunk.revision)
+    if activity is None or revision is None:
+        # The activity was erased meanwhile: there is nobody left to send to.
+        tx.outbox.save(replace(chunk, state=ChunkState.SETTLED))
+        return None
+    target = activity.target_of(chunk.first)
+    newer = tx.activities.revision(chunk.activity_id, target) if target > chunk.revision else None
+    if revision.kind is RevisionKind.START:
+        recipients = tx.outbox.start_recipients(chunk, revision.attributes_type or "")
+    else:
+        recipients = tx.outbox.card_recipients(chunk)
+    return Claimed(chunk, activity, revision, newer, recipients)
+
+
+def _raise_stamp(tx: Transaction, activity: Activity, framed: Framed) -> None:
+    """A stamp that was made anew is committed as the last used one, so that later revisions rise above it."""
+    current = tx.activities.get(activity.activity_id)
+    if current is not None and framed.stamp > current.last_timestamp:
+        tx.activities.save(replace(current, last_timestamp=framed.stamp))

@@ -1,0 +1,229 @@
+"""Settle: from outcomes to verdicts, dead tokens, learned environments and what is sent again, in one transaction."""
+
+import random
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from skerry.delivery.ports import Transaction
+from skerry.domain.card import lose_token, refuse_start
+from skerry.domain.chunk import Chunk, ChunkState, Recipient
+from skerry.domain.ids import CardNumber, ChunkId, Millis
+from skerry.domain.push import Environment, Outcome, Rejected
+from skerry.domain.revision import Revision, RevisionKind
+from skerry.domain.timer import TimerKind
+from skerry.domain.verdict import Cure, RetryPolicy, Verdict, treat
+
+NO_ANSWER = "NoAnswer"
+"""Our word for a start that was written, never answered, and given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The wire's outcome of one push, with all that settling it needs."""
+
+    recipient: Recipient
+    environment: Environment
+    outcome: Outcome
+    rejected: Rejected | None = None
+
+
+class Settlement:
+    """Applies answers to a chunk. Holds the retry policy; knows no clock but the time it is given."""
+
+    def __init__(
+        self,
+        policy: RetryPolicy,
+        *,
+        resend_unknown_starts: bool,
+        unknown_start_after: Millis,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._policy = policy
+        self._resend = resend_unknown_starts
+        self._unknown_after = unknown_start_after
+        self._jitter = jitter
+
+    def settle(
+        self,
+        tx: Transaction,
+        chunk: Chunk,
+        revision: Revision,
+        verdicts: Mapping[CardNumber, Verdict],
+        answers: list[Answer],
+        now: Millis,
+        *,
+        last: bool,
+    ) -> Chunk:
+        """Write the verdicts into the chunk; where it is the chunk's last window, settle it or make it ready for later.
+
+        Returns the chunk as it was stored (not stored before the last window: the caller goes on with it).
+        """
+        board = bytearray(chunk.verdicts)
+        for number, verdict in verdicts.items():
+            board[number - chunk.first] = verdict
+        delays: dict[CardNumber, float] = {}
+        for answer in answers:
+            verdict, delay = self._judge(tx, chunk, revision, answer, now)
+            board[answer.recipient.number - chunk.first] = verdict
+            if delay is not None:
+                delays[answer.recipient.number] = delay
+        if revision.kind is RevisionKind.START and any(answer.outcome is Outcome.UNKNOWN for answer in answers):
+            due = Millis(now + self._unknown_after)
+            tx.timers.set(TimerKind.UNKNOWN_START, chunk.activity_id, chunk.chunk_id, due)
+        chunk = replace(chunk, verdicts=bytes(board))
+        return self._conclude(tx, chunk, delays, now) if last else self._postpone(tx, chunk, delays, now)
+
+    def recover(self, tx: Transaction, chunk: Chunk, revision: Revision | None, now: Millis) -> None:
+        """The chunk's sender is gone: of a start in flight nobody knows; an update or end is simply sent again."""
+        starting = revision is not None and revision.kind is RevisionKind.START
+        lost = Verdict.UNKNOWN if starting else Verdict.RETRY
+        board = bytes(lost if byte == Verdict.IN_FLIGHT else byte for byte in chunk.verdicts)
+        if starting and Verdict.UNKNOWN in board:
+            due = Millis(now + self._unknown_after)
+            tx.timers.set(TimerKind.UNKNOWN_START, chunk.activity_id, chunk.chunk_id, due)
+        chunk = replace(chunk, verdicts=board, due_at=now)
+        tx.outbox.save(replace(chunk, state=ChunkState.READY if chunk.open_numbers else ChunkState.SETTLED))
+
+    def resolve_unknown(self, tx: Transaction, chunk: Chunk, now: Millis) -> bool:
+        """Starts without an answer, a while later: what the device has reported since decides (invariant 4).
+
+        Returns whether any is sent again: once, and only where the policy allows it.
+        """
+        board = bytearray(chunk.verdicts)
+        again = self._resend and chunk.attempt == 0
+        for place, byte in enumerate(chunk.verdicts):
+            if byte != Verdict.UNKNOWN:
+                continue
+            card = tx.activities.card(chunk.activity_id, CardNumber(chunk.first + place))
+            if card is None or card.token is not None or card.status.is_over:
+                board[place] = Verdict.ACCEPTED if card is not None else Verdict.NO_CARD
+            elif again:
+                board[place] = Verdict.RETRY
+            else:
+                tx.activities.save_card(refuse_start(card, NO_ANSWER, now))
+        resent = Verdict.RETRY in board
+        if resent:
+            chunk = replace(chunk, state=ChunkState.READY, due_at=now, attempt=chunk.attempt + 1)
+        tx.outbox.save(replace(chunk, verdicts=bytes(board)))
+        return resent
+
+    def _judge(
+        self, tx: Transaction, chunk: Chunk, revision: Revision, answer: Answer, now: Millis
+    ) -> tuple[Verdict, float | None]:  # fmt: skip
+        match answer.outcome:
+            case Outcome.ACCEPTED:
+                if not answer.recipient.environment_proved:
+                    tx.devices.learn_environment(answer.recipient.device_id, answer.environment)
+                return Verdict.ACCEPTED, None
+            case Outcome.REJECTED if answer.rejected is not None:
+                return self._judge_refusal(tx, chunk, revision, answer, answer.rejected, now)
+            case Outcome.NOT_PROCESSED:
+                delay = min(self._policy.not_processed * 2**chunk.attempt, 60.0)
+                return self._again(chunk, delay, Verdict.NOT_PROCESSED, now)
+            case _:
+                if revision.kind is RevisionKind.START or chunk.attempt + 1 >= self._policy.unknown_attempts:
+                    return Verdict.UNKNOWN, None
+                return self._again(chunk, self._policy.unknown * 2**chunk.attempt, Verdict.UNKNOWN, now)
+
+    def _judge_refusal(
+        self, tx: Transaction, chunk: Chunk, revision: Revision, answer: Answer, rejected: Rejected, now: Millis
+    ) -> tuple[Verdict, float | None]:
+        one = answer.recipient
+        tried = one.environment_proved or one.other_environment_tried
+        treatment = treat(rejected, chunk.attempt, self._policy, other_environment_tried=tried)
+        if treatment.cure is Cure.OTHER_ENVIRONMENT:
+            tx.devices.try_environment(one.device_id, answer.environment.other)
+            return Verdict.RETRY, 0.0
+        if treatment.cure is Cure.RETRY:
+            verdict, delay = self._again(chunk, treatment.delay, Verdict.REJECTED, now)
+            if verdict is Verdict.RETRY:
+                return verdict, delay
+        self._refuse(tx, chunk, revision, one, rejected, now, dead=treatment.cure is Cure.DROP_TOKEN)
+        return Verdict.REJECTED, None
+
+    def _refuse(
+        self,
+        tx: Transaction,
+        chunk: Chunk,
+        revision: Revision,
+        one: Recipient,
+        rejected: Rejected,
+        now: Millis,
+        *,
+        dead: bool,
+    ) -> None:
+        tx.rejections.add(chunk.activity_id, revision.number, one.number, rejected, now)
+        card = tx.activities.card(chunk.activity_id, one.number)
+        if card is None or one.token is None:
+            return
+        if revision.kind is RevisionKind.START:
+            if dead:
+                tx.devices.lose_start_token(one.device_id, one.token, rejected.reason, rejected.invalid_since, now)
+            tx.activities.save_card(refuse_start(card, rejected.reason, now))
+        elif dead:
+            tx.activities.save_card(lose_token(card, one.token, rejected.reason, rejected.invalid_since, now))
+
+    def _again(self, chunk: Chunk, delay: float, otherwise: Verdict, now: Millis) -> tuple[Verdict, float | None]:
+        if now - chunk.created_at > self._policy.max_age * 1000:
+            return otherwise, None
+        return Verdict.RETRY, delay
+
+    def _postpone(self, tx: Transaction, chunk: Chunk, delays: Mapping[CardNumber, float], now: Millis) -> Chunk:
+        """Within a start's windows, cards to send again leave for chunks of their own; the rest goes on."""
+        return self._split_off(tx, chunk, delays, now)
+
+    def _conclude(self, tx: Transaction, chunk: Chunk, delays: Mapping[CardNumber, float], now: Millis) -> Chunk:
+        """Settle the chunk, or make it ready for what is sent again; what has to wait differently leaves it."""
+        if not delays:
+            state = ChunkState.READY if chunk.open_numbers else ChunkState.SETTLED
+            chunk = replace(chunk, state=state, due_at=now)
+            tx.outbox.save(chunk)
+            return chunk
+        longest = max(delays.values())
+        chunk = self._split_off(tx, chunk, {n: d for n, d in delays.items() if d != longest}, now)
+        due = self._due(longest, now)
+        chunk = replace(chunk, state=ChunkState.READY, due_at=due, attempt=chunk.attempt + 1)
+        tx.outbox.save(chunk)
+        return chunk
+
+    def _split_off(self, tx: Transaction, chunk: Chunk, delays: Mapping[CardNumber, float], now: Millis) -> Chunk:
+        if not delays:
+            return chunk
+        board = bytearray(chunk.verdicts)
+        by_delay: dict[float, list[CardNumber]] = defaultdict(list)
+        for number, delay in delays.items():
+            board[number - chunk.first] = Verdict.DEFERRED
+            by_delay[delay].append(number)
+        tx.outbox.add_chunks(
+            [
+                replace(
+                    chunk,
+                    chunk_id=ChunkId(0),
+                    first=first,
+                    last=last,
+                    verdicts=bytes([Verdict.RETRY]) * (last - first + 1),
+                    state=ChunkState.READY,
+                    due_at=self._due(delay, now),
+                    attempt=chunk.attempt + 1,
+                )
+                for delay, numbers in by_delay.items()
+                for first, last in _runs(numbers)
+            ]
+        )
+        return replace(chunk, verdicts=bytes(board))
+
+    def _due(self, delay: float, now: Millis) -> Millis:
+        """The wait Apple asks for, and up to a tenth more, so that not all come back at once."""
+        return Millis(now + int(1000 * delay * (1 + self._jitter() / 10)))
+
+
+def _runs(numbers: list[CardNumber]) -> list[tuple[CardNumber, CardNumber]]:
+    """The numbers as contiguous ranges."""
+    runs: list[tuple[CardNumber, CardNumber]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][1] + 1:
+            runs[-1] = (runs[-1][0], number)
+        else:
+            runs.append((number, number))
+    return runs
