@@ -38,8 +38,9 @@ SAVE = """
     WHERE activity_id = ? AND number = ?
 """
 
+# Left to itself SQLite reads all cards of the activity from the last one down: there may be a million.
 NEWEST = f"""
-    SELECT {_COLUMNS} FROM cards
+    SELECT {_COLUMNS} FROM cards INDEXED BY ix_cards_device_id
     WHERE device_id = ? AND activity_id = ? AND status <> {int(CardStatus.MOVED)}
     ORDER BY number DESC LIMIT 1
 """

@@ -27,7 +27,7 @@ class RejectionRecords:
         """APNs' final refusal of a push."""
         self._connection.execute(ADD, (activity_id, revision, number, rejected.status, rejected.reason, at))
 
-    def add_miss(  # noqa: PLR0917 - the port's signature
+    def add_miss(
         self,
         activity_id: ActivityId,
         revision: RevisionNumber,
