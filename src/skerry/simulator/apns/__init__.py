@@ -1,0 +1,32 @@
+"""The simulated APNs: an HTTP/2 server that answers as Apple's does, misbehaves on request, and keeps a book.
+
+```
+ sender ──TLS──► wire ── connection ── rules ── provider_auth      what Apple would answer
+                         │  └───── chaos                       what goes wrong today
+                         ├───────► ledger                      what was seen and said
+                         └───────► Phones.deliver              what was accepted
+```
+"""
+
+from skerry.simulator.apns.chaos import Chaos, ChaosError, Plan
+from skerry.simulator.apns.ledger import Ending, Entry, Ledger, Note
+from skerry.simulator.apns.limits import Limits
+from skerry.simulator.apns.provider_keys import ProviderKey, ProviderKeys
+from skerry.simulator.apns.server import ApnsServer
+from skerry.simulator.apns.tls import Certificates, ensure_certificates
+
+__all__ = [
+    "ApnsServer",
+    "Certificates",
+    "Chaos",
+    "ChaosError",
+    "Ending",
+    "Entry",
+    "Ledger",
+    "Limits",
+    "Note",
+    "Plan",
+    "ProviderKey",
+    "ProviderKeys",
+    "ensure_certificates",
+]

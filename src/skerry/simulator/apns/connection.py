@@ -1,0 +1,473 @@
+"""One connection of a sender to the simulated APNs: frames in, fates and answers out."""
+
+import asyncio
+import heapq
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, cast
+
+from h2.errors import ErrorCodes
+from h2.events import (
+    DataReceived,
+    Event,
+    RemoteSettingsChanged,
+    RequestReceived,
+    SettingsAcknowledged,
+    StreamEnded,
+    StreamReset,
+    WindowUpdated,
+)
+from h2.exceptions import H2Error
+from h2.settings import SettingCodes
+
+from skerry.domain.push import Environment
+from skerry.simulator.apns.chaos import CALM, Chaos, Fate
+from skerry.simulator.apns.ledger import Ending, Entry, Ledger
+from skerry.simulator.apns.limits import Limits
+from skerry.simulator.apns.provider_auth import ConnectionAuth
+from skerry.simulator.apns.provider_keys import ProviderKeys
+from skerry.simulator.apns.reasons import counts_as_error
+from skerry.simulator.apns.rules import Answer, Request, Site, delivery, judge
+from skerry.simulator.apns.stream_limit import Admission, StreamLimit
+from skerry.simulator.apns.wire import Wire
+from skerry.simulator.carrier import Phones
+from skerry.simulator.clock import Clock
+
+VIOLATION_TEXT = b"Maximum active streams violated for this endpoint."
+"""What APNs says, not in JSON, to a sender that opens more streams than it may (apple.md 1.3)."""
+
+_SLICE_BYTES = 8192
+"""h2 is fed in slices, so that a read of 256 KiB does not pile up a thousand open streams in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What all connections of a server share."""
+
+    phones: Phones
+    keys: ProviderKeys
+    clock: Clock
+    chaos: Chaos
+    ledger: Ledger
+    limits: Limits
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """A stream that the sender has opened and that has no answer yet."""
+
+    stream: int
+    fields: list[tuple[bytes, bytes]]
+    body: bytearray = field(default_factory=bytearray)
+    size: int = 0
+    fate: Fate = CALM
+    seen: tuple[Request, Entry] | None = None
+    """The request as it was read, and where it is written down."""
+
+
+class ApnsConnection(asyncio.Protocol):
+    """Speaks for APNs on one TLS connection.
+
+    A stream counts as open until its answer has been handed to the transport: what the sender opens in one read beyond
+    its limit is a violation however fast we answer.
+
+    Args:
+        number: from 1, for the ledger.
+        environment: which of Apple's two worlds this is.
+        services: shared with the other connections.
+        registry: this connection is in it while it is open.
+    """
+
+    def __init__(
+        self, number: int, environment: Environment, services: Services, registry: set["ApnsConnection"]
+    ) -> None:
+        self.environment = environment
+        self._number = number
+        self._services = services
+        self._registry = registry
+        self._loop = asyncio.get_running_loop()
+        self._wire = Wire(services.limits.max_header_list)
+        self._auth = ConnectionAuth(services.keys, environment, services.limits)
+        self._site = Site(environment, self._auth, services.phones, services.limits)
+        self._limit = StreamLimit(self._initial_streams())
+        self._exchanges: dict[int, _Exchange] = {}
+        self._waiting: list[tuple[float, int]] = []
+        self._alarm: asyncio.TimerHandle | None = None
+        self._highest_served = 0
+        self._last_stream: int | None = None
+        self._requests = 0
+        self._errors = 0
+        self._punished = False
+        self._rise_at_ack = False
+        self._last_frame_at = services.clock.now()
+
+    # The transport's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """TLS is up: refuse whoever did not negotiate `h2`, greet the others with SETTINGS."""
+        self._registry.add(self)
+        protocol = self._wire.connect(cast("asyncio.Transport", transport))
+        if protocol != "h2":
+            self._note(f"refused: ALPN negotiated {protocol}, APNs speaks h2 only")
+            self.drop("rst")
+            return
+        self._note("opened")
+        self._obey_plan()
+        if delay_ms := self._services.chaos.plan.settings_delay_ms:
+            self._loop.call_later(delay_ms / 1000, self._greet)
+        else:
+            self._greet()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come, answer what can be answered, and write it in one go."""
+        self._last_frame_at = self._services.clock.now()
+        view = memoryview(data)
+        if all(self._take(view[start : start + _SLICE_BYTES]) for start in range(0, len(data), _SLICE_BYTES)):
+            self._wire.flush()
+
+    def pause_writing(self) -> None:
+        """The sender does not read: stop reading too, so that answers do not pile up here."""
+        self._wire.pause_reading()
+
+    def resume_writing(self) -> None:
+        """The sender reads again."""
+        self._wire.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Whoever waited for an answer will get none."""
+        self._wire.forget()
+        self._gone("closed by the sender" if exc is None else f"lost: {exc}")
+
+    # What the server asks for
+
+    def check_idle(self, now: float) -> None:
+        """End the connection with `IdleTimeout` if no frame has come for too long (simulated time)."""
+        timeout = self._services.limits.idle_timeout_s
+        if timeout is not None and self._last_stream is None and now - self._last_frame_at >= timeout:
+            self.goaway("IdleTimeout")
+
+    def goaway(
+        self,
+        reason: str | None = "Shutdown",
+        *,
+        code: int = ErrorCodes.NO_ERROR,
+        last_stream: int | None = None,
+        debug: bytes | None = None,
+    ) -> None:
+        """Send GOAWAY, serve what is at or below its last stream, ignore the rest, and close after the grace.
+
+        Args:
+            reason: sent as `{"reason": …}`; None for empty debug data.
+            code: HTTP/2 error code.
+            last_stream: None for the highest stream served so far; 2**31 - 1 announces a GOAWAY to come.
+            debug: sent instead of the reason, for data that is not JSON.
+        """
+        if not self._wire.open:
+            return
+        self._greet()  # a connection begins with SETTINGS, even if it ends at once
+        if self._last_stream is None:
+            self._loop.call_later(self._services.limits.goaway_grace_s, self.drop, "eof")
+        last = self._highest_served if last_stream is None else last_stream
+        # RFC 9113 6.8: a later GOAWAY may only take back.
+        self._last_stream = last if self._last_stream is None else min(last, self._last_stream)
+        if debug is None:
+            debug = b"" if reason is None else json.dumps({"reason": reason}, separators=(",", ":")).encode()
+        self._wire.goaway(code, debug, self._last_stream)
+        self._note(f"GOAWAY code {int(code)}, last stream {self._last_stream}: {debug.decode('utf-8', 'replace')}")
+        for stream in [stream for stream in self._exchanges if stream > self._last_stream]:
+            self._abandon(stream, Ending.IGNORED)
+        self._wire.flush()
+
+    def drop(self, mode: str) -> None:
+        """Close: `eof` writes what is due and says close_notify and FIN, `rst` is a TCP reset."""
+        if not self._wire.open:
+            return
+        if mode == "rst":
+            self._wire.abort()
+        else:
+            self._wire.close()
+        self._gone(f"closed by APNs ({mode})")
+
+    def chaos_changed(self) -> None:
+        """Follow a new plan: the limit of streams, wider windows, and credit that was withheld."""
+        self._obey_plan()
+        if not self._wire.open or not self._wire.greeted:
+            return
+        self._announce_limit()
+        self._wire.give_withheld_credit()
+        window = self._initial_window()
+        # A narrower one is for new connections: h2 cannot tell which of several SETTINGS was acknowledged, and would
+        # take the sender's use of the old window for a violation.
+        if window > self._wire.stream_window:
+            self._wire.settings({SettingCodes.INITIAL_WINDOW_SIZE: window})
+            self._limit.announce(self._limit.announced)
+        self._wire.flush()
+
+    # Events
+
+    def _take(self, data: memoryview) -> bool:
+        """Act on a piece of what has come; False once the connection is over."""
+        if not self._wire.open:
+            return False
+        try:
+            events = self._wire.receive(data)
+        except H2Error as error:
+            # The requests of this slice are not served.
+            self._note(f"protocol error of the sender: {type(error).__name__}: {error}")
+            self.drop("eof")
+            return False
+        return self._handle(events)
+
+    def _handle(self, events: list[Event]) -> bool:
+        for event in events:
+            handler = self._handlers.get(type(event))
+            if handler is not None:
+                handler(self, event)
+                if not self._wire.open:
+                    return False
+        self._wire.collect()
+        return True
+
+    def _on_request(self, event: RequestReceived) -> None:
+        stream = event.stream_id
+        exchange = _Exchange(stream, [(name, value) for name, value in event.headers])
+        if self._last_stream is not None and stream > self._last_stream:
+            self._services.ledger.ended(self._read(exchange)[1], Ending.IGNORED)
+            return
+        admission = self._limit.admit(len(self._exchanges) + self._wire.unfinished_answers)
+        if admission is Admission.VIOLATION:
+            self._services.ledger.ended(self._read(exchange)[1], Ending.IGNORED)
+            self.goaway(code=ErrorCodes.REFUSED_STREAM, debug=VIOLATION_TEXT)
+            return
+        self._exchanges[stream] = exchange
+        if admission is Admission.SURPLUS and self._services.chaos.plan.refuse_surplus:
+            self._reset(exchange, ErrorCodes.REFUSED_STREAM)
+            return
+        self._highest_served = stream
+
+    def _on_data(self, event: DataReceived) -> None:
+        self._wire.give_credit(event)
+        exchange = self._exchanges.get(event.stream_id)
+        if exchange is not None and event.data:
+            exchange.size += len(event.data)
+            # One byte more than the longest payload is enough to see that it is too long.
+            room = self._services.limits.voip_payload_bytes + 1 - len(exchange.body)
+            exchange.body += event.data[: max(0, room)]
+
+    def _on_end(self, event: StreamEnded) -> None:
+        exchange = self._exchanges.get(event.stream_id)
+        if exchange is None:
+            return
+        _, entry = self._read(exchange)
+        self._requests += 1
+        fate = exchange.fate = self._services.chaos.decide(entry.event, entry.token)
+        if fate.refuse:
+            self._reset(exchange, ErrorCodes.REFUSED_STREAM)
+        elif fate.reset_code is not None:
+            self._reset(exchange, fate.reset_code)
+        elif fate.silent:
+            self._services.ledger.ended(entry, Ending.NO_ANSWER)
+        elif fate.latency_s:
+            heapq.heappush(self._waiting, (self._loop.time() + fate.latency_s, exchange.stream))
+            self._set_alarm()
+        else:
+            self._serve(exchange)
+        self._count_towards_the_end(exchange.stream)
+
+    def _on_reset(self, event: StreamReset) -> None:
+        self._wire.cancelled(event.stream_id)
+        if event.stream_id in self._exchanges:
+            self._abandon(event.stream_id, Ending.NO_ANSWER)
+
+    def _on_acknowledgement(self, _: SettingsAcknowledged) -> None:
+        self._limit.acknowledged()
+        if self._rise_at_ack and not self._limit.falling:
+            self._rise_at_ack = self._punished = False
+            self._announce_limit()
+
+    def _on_credit(self, _: Event) -> None:
+        self._wire.received_credit()
+
+    _handlers: ClassVar[dict[type[Event], Callable[["ApnsConnection", Any], None]]] = {
+        RequestReceived: _on_request,
+        DataReceived: _on_data,
+        StreamEnded: _on_end,
+        StreamReset: _on_reset,
+        SettingsAcknowledged: _on_acknowledgement,
+        WindowUpdated: _on_credit,
+        RemoteSettingsChanged: _on_credit,
+    }
+
+    # Requests
+
+    def _read(self, exchange: _Exchange) -> tuple[Request, Entry]:
+        """Read the request as far as it has come, and write it down, once."""
+        if exchange.seen is None:
+            request = Request.read(exchange.fields, bytes(exchange.body), exchange.size)
+            entry = self._services.ledger.arrived(
+                request,
+                time=self._last_frame_at,
+                environment=self.environment,
+                connection=self._number,
+                stream=exchange.stream,
+            )
+            exchange.seen = (request, entry)
+        return exchange.seen
+
+    def _serve(self, exchange: _Exchange) -> None:
+        """Judge a request, deliver it if it is accepted, and answer it."""
+        request, entry = self._read(exchange)
+        answer = self._judge(request, exchange.fate)
+        if answer.reason is None:
+            now = self._services.clock.now()
+            self._services.phones.deliver(delivery(request, answer, self.environment, now))
+            self._services.ledger.delivered(entry)
+            if exchange.fate.drop_answer:
+                self._services.ledger.ended(entry, Ending.NO_ANSWER)
+                self._note(f"the answer on stream {exchange.stream} is lost with the connection")
+                self.drop("eof")
+                return
+        if self._auth.bound:
+            self._announce_limit()
+        del self._exchanges[exchange.stream]
+        if self._wire.respond(exchange.stream, answer.headers(), answer.body()):
+            self._services.ledger.answered(entry, answer)
+        else:  # the sender's RST_STREAM came in the same slice: h2 knows of it before we do
+            self._services.ledger.ended(entry, Ending.NO_ANSWER)
+        self._learn_from(answer)
+
+    def _judge(self, request: Request, fate: Fate) -> Answer:
+        chaos, now = self._services.chaos, self._services.clock.now()
+        if chaos.unavailable(now):
+            return Answer(503, request.apns_id or self._site.new_id(), "ServiceUnavailable")
+        answer = judge(request, self._site, now, documented_spellings=chaos.plan.documented_spellings)
+        script = fate.rejection
+        if answer.reason is not None or script is None:
+            return answer
+        return Answer(
+            status=script.status,
+            apns_id=answer.apns_id,
+            reason=script.reason,
+            timestamp=script.timestamp,
+            retry_after_s=script.retry_after_s,
+            raw_body=script.body,
+        )
+
+    def _reset(self, exchange: _Exchange, code: int) -> None:
+        self._read(exchange)
+        self._abandon(exchange.stream, Ending.REFUSED if code == ErrorCodes.REFUSED_STREAM else Ending.RESET)
+        self._wire.reset(exchange.stream, code)
+
+    def _abandon(self, stream: int, ending: Ending) -> None:
+        exchange = self._exchanges.pop(stream)
+        if exchange.seen is not None:
+            self._services.ledger.ended(exchange.seen[1], ending)
+
+    def _set_alarm(self) -> None:
+        due = self._waiting[0][0]
+        if self._alarm is not None:
+            if self._alarm.when() <= due:
+                return
+            self._alarm.cancel()
+        self._alarm = self._loop.call_at(due, self._serve_due)
+
+    def _serve_due(self) -> None:
+        self._alarm = None
+        now = self._loop.time()
+        while self._waiting and self._waiting[0][0] <= now and self._wire.open:
+            exchange = self._exchanges.get(heapq.heappop(self._waiting)[1])
+            if exchange is not None:
+                self._serve(exchange)
+        if self._wire.open:
+            self._wire.flush()
+            if self._waiting:
+                self._set_alarm()
+
+    # The limit of streams, and the end
+
+    def _initial_streams(self) -> int:
+        chosen = self._services.chaos.plan.initial_streams
+        return self._services.limits.initial_streams if chosen is None else chosen
+
+    def _initial_window(self) -> int:
+        chosen = self._services.chaos.plan.window.stream
+        return self._services.limits.initial_window if chosen is None else chosen
+
+    def _wanted_streams(self) -> int:
+        if not self._auth.bound:
+            return self._limit.announced
+        if self._punished:
+            return 1
+        chosen = self._services.chaos.plan.max_concurrent_streams
+        return self._services.limits.raised_streams if chosen is None else chosen
+
+    def _announce_limit(self) -> None:
+        """Send SETTINGS if the limit has changed, and refuse what is in flight beyond a lower one."""
+        wanted = self._wanted_streams()
+        if wanted == self._limit.announced:
+            return
+        self._wire.settings({SettingCodes.MAX_CONCURRENT_STREAMS: wanted})
+        self._limit.announce(wanted)
+        if self._limit.falling and self._services.chaos.plan.refuse_surplus:
+            in_flight = [exchange for exchange in self._exchanges.values() if not exchange.fate.silent]
+            for exchange in in_flight[wanted:]:
+                self._reset(exchange, ErrorCodes.REFUSED_STREAM)
+
+    def _learn_from(self, answer: Answer) -> None:
+        """Be harder on a sender that errs, and forgive it after the next acceptance (apple.md 1.3)."""
+        plan = self._services.chaos.plan
+        if answer.reason is None:
+            if self._punished:
+                # What was in flight when the limit fell is refused first: rise once the fall is acknowledged.
+                self._rise_at_ack = self._punished = self._limit.falling
+                self._announce_limit()
+            return
+        if not counts_as_error(answer.status):
+            return
+        self._errors += 1
+        self._rise_at_ack = False
+        if plan.limit_after_rejection and self._auth.bound:
+            self._punished = True
+            self._announce_limit()
+        if plan.too_many_errors is not None and self._errors >= plan.too_many_errors and self._last_stream is None:
+            self.goaway(answer.reason)
+
+    def _count_towards_the_end(self, stream: int) -> None:
+        plan = self._services.chaos.plan
+        if plan.goaway_every is not None and self._requests >= plan.goaway_every and self._last_stream is None:
+            self.goaway("Shutdown", last_stream=stream)
+        if plan.close_after is not None and self._requests >= plan.close_after.requests:
+            self._wire.flush()
+            self.drop(plan.close_after.mode)
+
+    def _greet(self) -> None:
+        limits, plan = self._services.limits, self._services.chaos.plan
+        table = limits.header_table_size if plan.header_table_size is None else plan.header_table_size
+        settings = {
+            SettingCodes.HEADER_TABLE_SIZE: table,
+            SettingCodes.MAX_CONCURRENT_STREAMS: self._limit.in_force,  # nothing is acknowledged before this frame
+            SettingCodes.INITIAL_WINDOW_SIZE: self._initial_window(),
+            SettingCodes.MAX_FRAME_SIZE: limits.max_frame_size,
+            SettingCodes.MAX_HEADER_LIST_SIZE: limits.max_header_list,
+        }
+        self._wire.greet(settings, plan.window.connection)
+        self._wire.flush()
+
+    def _obey_plan(self) -> None:
+        plan = self._services.chaos.plan
+        self._wire.ignore_ping = plan.ignore_ping
+        self._wire.withhold_credit = plan.window.withhold
+
+    def _gone(self, how: str) -> None:
+        if self not in self._registry:
+            return
+        self._registry.discard(self)
+        if self._alarm is not None:
+            self._alarm.cancel()
+        for stream in list(self._exchanges):
+            self._abandon(stream, Ending.NO_ANSWER)
+        self._note(how)
+
+    def _note(self, what: str) -> None:
+        self._services.ledger.note(self._services.clock.now(), self.environment, self._number, what)
