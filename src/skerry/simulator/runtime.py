@@ -1,0 +1,102 @@
+"""The whole simulated world, started and stopped together: APNs listeners, phones, their reporter, the HTTP API."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from skerry.domain.push import Endpoint, Environment
+from skerry.simulator.apns import ApnsServer, Chaos, Ledger, ProviderKeys
+from skerry.simulator.apns.tls import ensure_certificates
+from skerry.simulator.clock import Clock
+from skerry.simulator.phone.reporter import Reporter, Service
+from skerry.simulator.phone.swift_types import AttributesType
+from skerry.simulator.web import build_app
+from skerry.simulator.world import World
+
+TEAM_ID = "SKERRYTEAM"
+KEY_ID = "SKERRYDEV1"
+
+GUIDE_TYPE = {
+    "name": "LiveActivityAttributes",
+    "attributes": {"referenceId": "String", "category": "String", "netmeraGroupId": "String?"},
+    "content_state": {"title": "String", "subtitle": "String", "progress": "Double"},
+}
+"""The `ActivityAttributes` of the guide's app."""
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """A running simulation."""
+
+    world: World
+    ledger: Ledger
+    chaos: Chaos
+    endpoints: dict[Environment, Endpoint]
+    private_key: bytes
+    """The `.p8` that this APNs knows, of team `TEAM_ID` and key `KEY_ID`."""
+    api_url: str
+    """Where the simulator's own HTTP API answers."""
+
+
+@asynccontextmanager
+async def simulate(
+    directory: Path, service: Service, *, bundle_id: str, phones: int, host: str = "127.0.0.1"
+) -> AsyncIterator[Simulation]:
+    """Run a simulated world until the block is left.
+
+    Args:
+        directory: keeps certificates and the provider key, so that a restart finds the same ones.
+        service: where the phones report their events.
+        bundle_id: the app on the phones.
+        phones: how many.
+        host: the address to listen on; ports are free ones.
+    """
+    clock = Clock()
+    certificates = ensure_certificates(directory)
+    keys = ProviderKeys()
+    private_key = _provider_key(keys, directory / f"AuthKey_{KEY_ID}.p8")
+    reporter = Reporter(service, clock, longest_backoff_s=2.0)
+    kind = AttributesType.declared(GUIDE_TYPE)
+    world = World(clock, bundle_id=bundle_id, types={kind.name: kind}, reporter=reporter)
+    ledger, chaos = Ledger(), Chaos(clock)
+    server = ApnsServer(world, keys, clock=clock, chaos=chaos, ledger=ledger)
+    context = certificates.server_context()
+    try:
+        endpoints = {}
+        for environment in Environment:
+            address, port = await server.start(environment, host, ssl_context=context)
+            endpoints[environment] = Endpoint(address, port, str(certificates.ca_file))
+        web = uvicorn.Server(
+            uvicorn.Config(build_app(world, ledger, chaos), host=host, port=0, log_level="warning", lifespan="off")
+        )
+        world_task = asyncio.create_task(world.run(), name="simulated phones")
+        web_task = asyncio.create_task(web.serve(), name="simulator's HTTP API")
+        try:
+            while not web.started:
+                if web_task.done():
+                    raise RuntimeError("the simulator's HTTP API could not be started: is the address free?")
+                await asyncio.sleep(0.01)
+            port = web.servers[0].sockets[0].getsockname()[1]
+            world.add_phones(phones)
+            yield Simulation(world, ledger, chaos, endpoints, private_key, f"http://{host}:{port}")
+        finally:
+            web.should_exit = True
+            world_task.cancel()
+            await asyncio.gather(world_task, web_task, return_exceptions=True)
+    finally:
+        await server.close()
+
+
+def _provider_key(keys: ProviderKeys, path: Path) -> bytes:
+    if path.exists():
+        private_key = path.read_bytes()
+        keys.register_pem(TEAM_ID, KEY_ID, private_key)
+        return private_key
+    private_key = keys.generate_dev(TEAM_ID, KEY_ID)
+    path.touch(mode=0o600)
+    path.write_bytes(private_key)
+    return private_key
