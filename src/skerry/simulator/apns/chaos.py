@@ -232,6 +232,11 @@ class Chaos:
             rejection=rejection if isinstance(rejection, Rejection) else None,
         )
 
+    def unmet(self, fault: Selector) -> None:
+        """A rejection that `decide` chose was not given, because the rules refuse the request: it keeps its turn."""
+        if (hits := self._hits.get(id(fault), 0)) > 0:
+            self._hits[id(fault)] = hits - 1
+
     def unavailable(self, now: float) -> bool:
         """Whether everything is answered with 503."""
         until = self._plan.unavailable_until

@@ -91,6 +91,7 @@ class ApnsConnection(asyncio.Protocol):
         self._auth = ConnectionAuth(services.keys, environment, services.limits)
         self._site = Site(environment, self._auth, services.phones, services.limits)
         self._limit = StreamLimit(self._initial_streams())
+        self._announced_window = self._initial_window()
         self._exchanges: dict[int, _Exchange] = {}
         self._waiting: list[tuple[float, int]] = []
         self._alarm: asyncio.TimerHandle | None = None
@@ -199,7 +200,8 @@ class ApnsConnection(asyncio.Protocol):
         window = self._initial_window()
         # A narrower one is for new connections: h2 cannot tell which of several SETTINGS was acknowledged, and would
         # take the sender's use of the old window for a violation.
-        if window > self._wire.stream_window:
+        if window > self._announced_window:
+            self._announced_window = window
             self._wire.settings({SettingCodes.INITIAL_WINDOW_SIZE: window})
             self._limit.announce(self._limit.announced)
         self._wire.flush()
@@ -343,7 +345,10 @@ class ApnsConnection(asyncio.Protocol):
             return Answer(503, request.apns_id or self._site.new_id(), "ServiceUnavailable")
         answer = judge(request, self._site, now, documented_spellings=chaos.plan.documented_spellings)
         script = fate.rejection
-        if answer.reason is not None or script is None:
+        if script is None:
+            return answer
+        if answer.reason is not None:
+            chaos.unmet(script)
             return answer
         return Answer(
             status=script.status,
@@ -447,7 +452,7 @@ class ApnsConnection(asyncio.Protocol):
         settings = {
             SettingCodes.HEADER_TABLE_SIZE: table,
             SettingCodes.MAX_CONCURRENT_STREAMS: self._limit.in_force,  # nothing is acknowledged before this frame
-            SettingCodes.INITIAL_WINDOW_SIZE: self._initial_window(),
+            SettingCodes.INITIAL_WINDOW_SIZE: self._announced_window,
             SettingCodes.MAX_FRAME_SIZE: limits.max_frame_size,
             SettingCodes.MAX_HEADER_LIST_SIZE: limits.max_header_list,
         }

@@ -78,7 +78,7 @@ class ServerFraming(H2Connection):
         in another way than we do, and end the connection with another error than APNs.
         """
         for code, value in settings.items():
-            if code is not SettingCodes.MAX_CONCURRENT_STREAMS and self.local_settings.get(code) != value:
+            if code is not SettingCodes.MAX_CONCURRENT_STREAMS:
                 self.local_settings[code] = value
         return SettingsFrame(0, settings={int(code): value for code, value in settings.items()}).serialize()
 

@@ -83,11 +83,6 @@ class Wire:
         self.collect()
         self._out.append(self._framing.settings_frame(settings))
 
-    @property
-    def stream_window(self) -> int:
-        """SETTINGS_INITIAL_WINDOW_SIZE in force."""
-        return self._framing.local_settings.initial_window_size
-
     def goaway(self, code: int, debug: bytes, last_stream: int) -> None:
         """Send GOAWAY; the framing goes on."""
         self._framing.close_connection(code, debug, last_stream)
