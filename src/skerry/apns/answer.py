@@ -1,0 +1,112 @@
+"""An answer that is not simply a 200: collected from its frames, read as Apple's error format.
+
+Source: Apple, "Handling notification responses from APNs": `{"reason": …}`, and for 410 a `timestamp`.
+"""
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+from skerry.domain.ids import Millis
+from skerry.domain.push import Rejected
+
+BODY_LIMIT: Final = 16_384
+"""Bytes of an answer's body that are kept. Apple's are under 100; the rest is a misled proxy's error page."""
+
+_TEXT_LIMIT: Final = 200
+_OK: Final = 200
+_GONE: Final = 410
+_SECONDS_END: Final = 1e11
+"""Below this a time is in seconds: it would be the year 5138, while in milliseconds it is 1973."""
+_MILLISECONDS_END: Final = 1e14
+"""Above this it is no time at all (and would overflow a column somewhere)."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """The final header section of one stream, and as much of the body as has come."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytearray = field(default_factory=bytearray)
+    oversized: bool = False
+
+    @property
+    def accepted(self) -> bool:
+        """Whether Apple took the push."""
+        return self.status == _OK
+
+    def collect(self, chunk: bytes) -> None:
+        """Keep a piece of the body, up to `BODY_LIMIT` in all."""
+        self.oversized = len(self.body) + len(chunk) > BODY_LIMIT
+        self.body += chunk[: BODY_LIMIT - len(self.body)]
+
+    def rejected(self) -> Rejected:
+        """The answer as a value: Apple's reason, or the raw text where the body is not Apple's JSON."""
+        content = _json_object(self.body)
+        reason = content.get("reason")
+        if not isinstance(reason, str):
+            reason = self.body[: 4 * _TEXT_LIMIT].decode("utf-8", "replace")
+        return Rejected(
+            status=self.status,
+            reason=reason[:_TEXT_LIMIT],
+            invalid_since=milliseconds(content.get("timestamp")) if self.status == _GONE else None,
+            retry_after=retry_after(self.headers),
+        )
+
+
+def _json_object(body: bytearray) -> dict[str, Any]:
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):  # not JSON, not UTF-8, absurdly long numbers, absurdly deep nesting
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def milliseconds(value: object) -> Millis | None:
+    """Apple's `timestamp` in milliseconds, whether it came in milliseconds, in seconds or as a string.
+
+    Returns:
+        None where there is no usable time; a missing time is not an error.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    if not math.isfinite(number) or not 0 < number < _MILLISECONDS_END:
+        return None
+    return Millis(round(number * 1000 if number < _SECONDS_END else number))
+
+
+def retry_after(headers: dict[str, str]) -> float | None:
+    """`Retry-After` in seconds (RFC 9110, section 10.2.3).
+
+    A date only counts beside the answer's own `Date`: the session has no clock, and ours may be wrong.
+    """
+    value = headers.get("retry-after", "").strip()
+    if value.isascii() and value.isdigit():
+        return float(value[:10])
+    until, now = _http_date(value), _http_date(headers.get("date", ""))
+    return max(0.0, (until - now).total_seconds()) if until and now else None
+
+
+def _http_date(value: str) -> datetime | None:
+    try:
+        parsed = parsedate_to_datetime(value)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return parsed if parsed.tzinfo else None
+
+
+def text_headers(fields: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Header fields as text with lower-case names; of a repeated one the first counts."""
+    headers: dict[str, str] = {}
+    for name, value in fields:
+        headers.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
+    return headers

@@ -1,0 +1,28 @@
+"""A simulated APNs for the client to push to over real TLS."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from simulated_apple import Apple, Tokens
+
+from skerry.apns import ApnsClient, PoolSettings
+from skerry.domain.push import Credential, Endpoint, Environment, Route
+from skerry.simulator.apns import ApnsServer, Chaos, Ledger, ProviderKeys, ensure_certificates
+from skerry.simulator.clock import Clock
+
+
+@pytest.fixture
+async def apple(tmp_path: Path) -> AsyncIterator[Apple]:
+    clock, phones, keys, ledger = Clock(), Tokens(), ProviderKeys(), Ledger()
+    chaos = Chaos(clock)
+    private_key = keys.generate_dev()
+    certificates = ensure_certificates(tmp_path)
+    server = ApnsServer(phones, keys, clock=clock, chaos=chaos, ledger=ledger)
+    host, port = await server.start(Environment.SANDBOX, ssl_context=certificates.server_context())
+    route = Route(Credential("SKERRYTEAM", "SKERRYDEV1", private_key), Endpoint(host, port, str(certificates.ca_file)))
+    async with ApnsClient(PoolSettings(growth_interval=0.05, back_off=0.05)) as client:
+        yield Apple(phones, chaos, ledger, keys, server, route, client)
+    await server.close()
+    await asyncio.sleep(0)
