@@ -134,7 +134,7 @@ async def test_a_card_comes_back_as_it_was_saved(bench):
 
 async def test_many_cards_are_numbered_in_the_order_of_their_devices(bench):
     activity = await bench.activity()
-    devices = [DeviceId(n) for n in (70, 10, 40)]
+    devices = (DeviceId(70), DeviceId(10), DeviceId(40))
     await bench.write(
         lambda tx: tx.activities.add_cards(activity.activity_id, CardNumber(5), RevisionNumber(1), devices, Millis(9))
     )

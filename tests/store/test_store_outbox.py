@@ -8,6 +8,7 @@ import pytest
 from skerry.domain.audience import Audience, ProfileCondition, ProfileGroup, Quantifier, TagCondition
 from skerry.domain.card import Card, CardStatus
 from skerry.domain.chunk import CHUNK_SIZE, ChunkState, Depth, Lane, Recipient
+from skerry.domain.device import is_modern
 from skerry.domain.ids import CardNumber, ChunkId, DeviceId, Millis, RevisionNumber, Seconds
 from skerry.domain.plan import Plan
 from skerry.domain.push import Environment
@@ -281,3 +282,30 @@ def test_an_audience_survives_its_json(audience):
     found = audience_json.decode(audience_json.encode(audience))
     assert found == audience
     assert repr(found) == repr(audience)  # 1, 1.0 and True are equal, and must not be exchanged
+
+
+async def test_the_store_knows_modern_systems_as_the_domain_does(bench):
+    versions = [
+        None,
+        "",
+        "17.9",
+        "18",
+        "18.0.1",
+        "26.1",
+        "9.3",
+        "180",
+        "18beta.1",
+        "iOS 18",
+        ".18",
+        "18 .1",
+        "018.2",
+        "-18",
+    ]
+    devices = [await bench.device(os_version=version) for version in versions]
+    activity = await bench.activity()
+    await bench.write(
+        lambda tx: tx.activities.add_cards(activity.activity_id, CardNumber(1), RevisionNumber(1), devices, Millis(0))
+    )
+    chunk = await bench.chunk(activity, 1, 1, len(versions))
+    found = await bench.read(lambda tx: tx.outbox.card_recipients(chunk))
+    assert [one.modern for one in found] == [is_modern(version) for version in versions]

@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 import threading
+import time
 
 import pytest
 import uvloop
@@ -244,3 +245,25 @@ def test_it_works_under_uvloop(tmp_path):
             return store.stats().works
 
     assert uvloop.run(main()) == 50
+
+
+def test_a_busy_loop_does_not_starve_the_writer(tmp_path):
+    """With Python's own switch interval this takes minutes (`SWITCH_INTERVAL` tells why)."""
+
+    async def main() -> None:
+        async def burn() -> None:
+            while True:
+                until = time.perf_counter() + 300e-6
+                while time.perf_counter() < until:
+                    pass
+                await asyncio.sleep(0)
+
+        async with await SqliteStore.open(tmp_path / "skerry.db") as store:
+            burning = asyncio.ensure_future(burn())
+            for _ in range(30):
+                await store.write(lambda tx: None)
+            burning.cancel()
+
+    began = time.perf_counter()
+    uvloop.run(main())
+    assert time.perf_counter() - began < 10

@@ -3,6 +3,7 @@
 import asyncio
 import concurrent.futures
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -26,6 +27,15 @@ QUEUE_LIMIT = 10_000
 """Works that may wait for the writer, and as many for the readers."""
 
 READERS = 2
+
+SWITCH_INTERVAL = 50e-6
+"""Seconds that a thread waits for the interpreter before it insists.
+
+Insisting is all that lets the writer run beside a busy event loop: the loop lets go of the interpreter at each system
+call and takes it back within a microsecond, before a waiting thread has woken up, and each such wake-up restarts the
+wait. With Python's default of 5 ms and a loop that sends all the time, single commits were measured to take 0.2 to 3 s;
+with 50 µs their median was 1 ms and the worst of thousands 80 ms, at no cost that could be measured.
+"""
 
 
 def wall_clock() -> Millis:
@@ -82,6 +92,7 @@ class SqliteStore:
             StoreOutdatedError: if it must be migrated and `exclusive` is False while a service holds it.
             StoreUnusableError: if it is not a database of ours.
         """
+        sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_INTERVAL))
         lock = await asyncio.to_thread(_prepare, path, exclusive=exclusive)
         store = cls(path, lock, clock, queue_limit=queue_limit, readers=readers)
         try:
