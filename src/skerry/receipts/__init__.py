@@ -1,0 +1,1 @@
+"""What the caller is told about what it sent."""

@@ -1,0 +1,1 @@
+"""Device events in; devices, users, start tokens, apps and their keys."""

@@ -1,0 +1,114 @@
+"""The services as the API uses them; the real ones satisfy these by structure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from skerry.domain.activity import End, Update
+from skerry.domain.app import Address, KeyProblem, Network, Principal
+from skerry.domain.commands import BulkStart, Idempotency, ReportResult, Send, Template
+from skerry.domain.device import DeviceEvent, DeviceReport
+from skerry.domain.ids import AppId, GroupId, Millis, NotificationKey
+from skerry.domain.receipt import PushResult, PushStats, Slice
+from skerry.domain.user import DeviceInfo, Page, UserRegistration
+
+
+class Keys(Protocol):
+    """Who is calling."""
+
+    async def authenticate(self, text: str | None, address: Address | None) -> Principal | KeyProblem: ...
+
+
+class Activities(Protocol):
+    """Commands."""
+
+    async def start_bulk(self, app_id: AppId, command: BulkStart) -> NotificationKey: ...
+    async def define(self, app_id: AppId, template: Template) -> NotificationKey: ...
+    async def send(
+        self, app_id: AppId, sends: Sequence[Send], idempotency: Idempotency | None = None
+    ) -> None: ...  # fmt: skip
+    async def update(self, app_id: AppId, group_id: GroupId, command: Update) -> bool: ...
+    async def end(self, app_id: AppId, group_id: GroupId, command: End) -> bool: ...
+
+
+class Registry(Protocol):
+    """Users, devices and what devices report."""
+
+    async def register_users(self, app_id: AppId, entries: Sequence[UserRegistration]) -> None: ...
+    async def delete_users(self, app_id: AppId, ext_ids: Sequence[str]) -> None: ...
+    async def erase_users(self, app_id: AppId, ext_ids: Sequence[str]) -> None: ...
+    async def set_push(
+        self, app_id: AppId, *, ext_id: str | None, device_token: str | None, enabled: bool
+    ) -> None: ...  # fmt: skip
+    async def tag_users(self, app_id: AppId, tags: Sequence[str], ext_ids: Sequence[str]) -> None: ...
+    async def untag_users(self, app_id: AppId, tags: Sequence[str], ext_ids: Sequence[str]) -> None: ...
+    async def set_profile(self, app_id: AppId, entries: Sequence[tuple[str, Mapping[str, Any]]]) -> None: ...
+    async def unset_profile(self, app_id: AppId, entries: Sequence[tuple[str, Sequence[str]]]) -> None: ...
+    async def push_profile(self, app_id: AppId, entries: Sequence[tuple[str, Mapping[str, Any]]]) -> None: ...
+    async def pull_profile(self, app_id: AppId, entries: Sequence[tuple[str, Mapping[str, Any]]]) -> None: ...
+    async def delete_profile_attributes(self, app_id: AppId, attributes: Sequence[str]) -> None: ...
+    async def delete_profile_value(self, app_id: AppId, key: str, value: Any) -> None: ...
+    async def profile(self, app_id: AppId, ext_id: str) -> Mapping[str, Any] | None: ...
+    async def devices(
+        self, app_id: AppId, ext_id: str, push_permitted: bool | None
+    ) -> list[DeviceInfo] | None: ...  # fmt: skip
+    async def device_tokens(self, app_id: AppId, maximum: int, offset: int) -> Page: ...
+    async def report(self, app_id: AppId, report: DeviceReport) -> ReportResult: ...
+    async def fire(
+        self, app_id: AppId, ext_id: str, event: DeviceEvent, *, installation_id: str | None, device_token: str | None
+    ) -> None: ...  # fmt: skip
+
+
+class Receipts(Protocol):
+    """What became of what was sent."""
+
+    async def stats(self, app_id: AppId, notification_key: NotificationKey) -> PushStats | None: ...
+    async def stats_between(self, app_id: AppId, start: Millis, end: Millis) -> list[PushStats]: ...
+    async def results(
+        self,
+        app_id: AppId,
+        *,
+        notification_key: NotificationKey | None,
+        ext_id: str | None,
+        token: str | None,
+        start: Millis,
+        end: Millis,
+        maximum: int,
+        offset: int,
+    ) -> Slice[PushResult] | None: ...
+
+
+class Health(Protocol):
+    """Whether the service can do its work."""
+
+    def live(self) -> bool: ...
+    async def ready(self) -> Mapping[str, str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """All that the API calls."""
+
+    keys: Keys
+    activities: Activities
+    registry: Registry
+    receipts: Receipts
+    health: Health
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """What an operator may turn at the API."""
+
+    max_body_bytes: int = 1 << 20
+    trusted_proxies: tuple[Network, ...] = ()
+    """Whose `X-Forwarded-For` is believed."""
+    strict_notification_key: bool = False
+    """Refuse an integer `notificationKey` as Netmera does (netmera.md Q22)."""
+    timezone: str = "UTC"
+    """For a `schedule.startTime`, which carries no zone."""
+    version: str = "0"
+    events_per_minute: Mapping[str, tuple[float, float]] = field(
+        default_factory=lambda: {"installation": (120.0, 240.0), "address": (6_000.0, 20_000.0)}
+    )
+    """Device events: rate per minute and burst."""

@@ -1,0 +1,45 @@
+"""Errors outside the drop-in contract: RFC 9457 problem documents, one shape for all."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from starlette.responses import JSONResponse
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """What is wrong with one field, and how to mend it."""
+
+    field: str
+    problem: str
+    fix: str
+
+
+class ProblemError(Exception):
+    """A refused request. Nothing was changed."""
+
+    def __init__(
+        self, status: int, title: str, detail: str, errors: Sequence[FieldError] = (), retry_after: float | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.title = title
+        self.detail = detail
+        self.errors = tuple(errors)
+        self.retry_after = retry_after
+
+
+def problem(
+    status: int, title: str, detail: str, instance: str, errors: Sequence[FieldError] = ()
+) -> JSONResponse:  # fmt: skip
+    """The answer."""
+    body: dict[str, object] = {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "instance": instance,
+    }
+    if errors:
+        body["errors"] = [{"field": one.field, "problem": one.problem, "fix": one.fix} for one in errors]
+    return JSONResponse(body, status, media_type="application/problem+json")

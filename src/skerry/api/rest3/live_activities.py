@@ -1,0 +1,214 @@
+"""Start, define, send, update, end: the five calls that carry Live Activities (netmera.md section 5)."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from skerry.api.rest3.errors import invalid, missing
+from skerry.api.rest3.fields import Fields, scalar_texts
+from skerry.api.rest3.targets import audience
+from skerry.domain.activity import End, Update
+from skerry.domain.commands import BulkStart, Idempotency, Pace, Send, Template
+from skerry.domain.ids import GroupId, Millis, NotificationKey, Seconds
+
+LIVE_ACTIVITY = "LIVE_ACTIVITY"
+MOST_GROUP_ID = 256
+_LARGEST_KEY = 2**63 - 1
+
+Clock = Callable[[], Millis]
+
+
+def bulk_start(request: Fields, idempotency: Idempotency | None, timezone: str, now: Clock) -> BulkStart:
+    """`sendBulkNotification`."""
+    request.require("message")
+    message = request.object("message")
+    if message is None:  # pragma: no cover - required above
+        raise missing("message")
+    _require_live_activity(request, message)
+    template = _template(message, message.required_text("title"), _body_text(message, "text"), now, outer=request)
+    return BulkStart(template, audience(request), _pace(request, timezone, now), idempotency)
+
+
+def definition(request: Fields, now: Clock) -> Template:
+    """`createNotificationDefinition`: everything at the root, or under `message`."""
+    nested = (request.raw("message") or b"").startswith(b"{")
+    source = request.object("message") if nested else request
+    if source is None:  # pragma: no cover - it begins with a brace
+        raise missing("message")
+    title = source.required_text("title")
+    text = _body_text(source, "text" if nested else "message")
+    _require_live_activity(request, source)
+    return _template(source, title, text, now, outer=request)
+
+
+def sends(request: bytes, *, strict_key: bool, now: Clock) -> list[Send]:
+    """`sendNotification`: one object or an array of objects; all are read before any is carried out."""
+    if request.lstrip().startswith(b"["):
+        entries = [bytes(one) for one in msgspec.json.decode(request, type=list[msgspec.Raw])]
+        if not entries:
+            raise missing("notificationKey")
+        for entry in entries:
+            if not entry.startswith(b"{"):
+                raise invalid("Request should be an object or a list of objects")
+    else:
+        entries = [request]
+    return [_send(Fields(entry), strict_key=strict_key, now=now) for entry in entries]
+
+
+def revision(request: Fields, now: Clock) -> tuple[GroupId, Update | End]:
+    """`update-live-activity`. `staleDate` counts on UPDATE, `dismissalDate` on END; elsewhere they are ignored."""
+    request.require("groupId", "action")
+    group_id = GroupId(request.required_text("groupId", most=MOST_GROUP_ID))
+    action = request.required_text("action").upper()
+    if action not in ("UPDATE", "END"):
+        raise invalid("Field 'action' should be UPDATE or END")
+    if action == "UPDATE":
+        request.require("contentState")
+    state = request.object_bytes("contentState")
+    priority = _priority(request) or 10
+    alert = _alert(request)
+    stale, dismissal = request.date("staleDate"), request.date("dismissalDate")
+    if action == "UPDATE":
+        _require_future(request, "staleDate", stale, now)
+        return group_id, Update(state or b"{}", priority, _seconds(stale), alert)
+    return group_id, End(state, priority, _seconds(dismissal), alert)
+
+
+def _template(message: Fields, title: str, text: str, now: Clock, *, outer: Fields) -> Template:
+    _require_ios(message)
+    message.require("contentState", "liveActAttr", "liveActAttrType")
+    state, attributes = message.object_bytes("contentState"), message.object_bytes("liveActAttr")
+    ios = message.object("ios")
+    ends_at = message.date("liveActEndDate")
+    _require_future(message, "liveActEndDate", ends_at, now)
+    group = message.text("groupId", most=MOST_GROUP_ID) or outer.text("groupId", most=MOST_GROUP_ID)
+    return Template(
+        title=title,
+        text=text,
+        attributes_type=message.required_text("liveActAttrType", most=MOST_GROUP_ID),
+        attributes=attributes or b"{}",
+        state=state or b"{}",
+        alert_title=ios.text("title") if ios is not None else None,
+        group_id=GroupId(group) if group else None,
+        ends_at=_seconds(ends_at),
+        priority=_priority(message) or 10,
+        params=_params(message),
+    )
+
+
+def _send(entry: Fields, *, strict_key: bool, now: Clock) -> Send:
+    entry.require("notificationKey")
+    key = _key(entry, strict=strict_key)
+    over = entry.object("message")
+    whom = audience(entry)
+    if over is None:
+        group = entry.text("groupId", most=MOST_GROUP_ID)
+        return Send(key, whom, group_id=GroupId(group) if group else None, params=_params(entry))
+    ends_at = over.date("liveActEndDate")
+    _require_future(over, "liveActEndDate", ends_at, now)
+    group = over.text("groupId", most=MOST_GROUP_ID) or entry.text("groupId", most=MOST_GROUP_ID)
+    return Send(
+        notification_key=key,
+        audience=whom,
+        group_id=GroupId(group) if group else None,
+        state=over.object_bytes("contentState"),
+        attributes=over.object_bytes("liveActAttr"),
+        ends_at=_seconds(ends_at),
+        priority=_priority(over),
+        params=_params(over),
+        title=over.text("title"),
+        text=over.text("text"),
+    )
+
+
+def _key(entry: Fields, *, strict: bool) -> NotificationKey:
+    value = entry.value("notificationKey")
+    if isinstance(value, int) and not isinstance(value, bool) and not strict and 0 <= value <= _LARGEST_KEY:
+        return NotificationKey(value)
+    if not isinstance(value, str):
+        raise invalid(f"Field '{entry.name('notificationKey')}' should be a text")
+    digits = value.strip()
+    if not (digits.isascii() and digits.isdigit()) or int(digits[:20]) > _LARGEST_KEY:
+        # A key that is no number belongs to no definition: the answer is the one for unknown keys.
+        return NotificationKey(0)
+    return NotificationKey(int(digits))
+
+
+def _require_live_activity(request: Fields, message: Fields) -> None:
+    kind = request.text("type") or message.text("type")
+    if kind is not None and kind != LIVE_ACTIVITY:
+        raise invalid(f"Field 'type' should be {LIVE_ACTIVITY}: other messages are not served")
+    if kind is None and "liveActAttrType" not in message:
+        raise missing(message.name("liveActAttrType"))
+
+
+def _require_ios(message: Fields) -> None:
+    message.require("platforms")
+    platforms = message.texts("platforms") or []
+    if "IOS" not in {platform.upper() for platform in platforms}:
+        raise invalid(f"Field '{message.name('platforms')}' should contain IOS")
+
+
+def _require_future(source: Fields, name: str, moment: Millis | None, now: Clock) -> None:
+    if moment is not None and moment <= now():
+        raise invalid(f"Field '{source.name(name)}' should be a date in the future")
+
+
+def _body_text(source: Fields, name: str) -> str:
+    return source.required_text(name)
+
+
+def _priority(source: Fields) -> int | None:
+    value = source.value("priority")
+    if value is None:
+        return None
+    if isinstance(value, bool) or value not in (5, 10):
+        raise invalid(f"Field '{source.name('priority')}' should be 5 or 10")
+    return int(value)
+
+
+def _alert(request: Fields) -> bytes | None:
+    """Our extension: an alert on updates and ends (netmera.md Q20)."""
+    alert = request.object("alert")
+    if alert is None:
+        return None
+    alert.require("title", "body")
+    for name in ("title", "body"):
+        if not isinstance(alert.value(name), str | dict):
+            raise invalid(f"Field '{alert.name(name)}' should be a text or an object with loc-key")
+    return request.raw("alert")
+
+
+def _params(source: Fields) -> dict[str, str]:
+    params: Any = source.value("params")
+    if params is None:
+        return {}
+    if not isinstance(params, dict):
+        raise invalid(f"Field '{source.name('params')}' should be an object")
+    return scalar_texts(params, source.name("params"))
+
+
+def _pace(request: Fields, timezone: str, now: Clock) -> Pace:
+    schedule, speed = request.object("schedule"), request.object("speed")
+    begins = None
+    if schedule is not None and "startTime" in schedule:
+        begins = schedule.date("startTime")
+        text = schedule.value("startTime")
+        if isinstance(text, str) and begins is not None and datetime.fromisoformat(text.strip()).tzinfo is None:
+            local = datetime.fromisoformat(text.strip()).replace(tzinfo=ZoneInfo(timezone))
+            begins = Millis(int(local.timestamp() * 1000))
+        begins = None if begins is not None and begins <= now() else begins
+    if speed is None:
+        return Pace(begins)
+    minutes = speed.integer("intervalMins", 1, 1440)
+    package = speed.integer("packageSize", 1, 10_000_000)
+    if minutes is None or package is None:
+        raise missing(speed.name("intervalMins" if minutes is None else "packageSize"))
+    return Pace(begins, package, Millis(minutes * 60_000))
+
+
+def _seconds(moment: Millis | None) -> Seconds | None:
+    return None if moment is None else Seconds(moment // 1000)
