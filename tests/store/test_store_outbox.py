@@ -175,6 +175,22 @@ async def test_the_last_card_of_a_full_chunk_is_covered(bench):
         )
 
 
+async def test_the_verdict_of_a_card_comes_from_the_newest_chunk_that_holds_it(bench):
+    activity = await bench.activity()
+    await bench.chunk(activity, 2, 1, 3, verdicts=_bytes(Verdict.ACCEPTED, Verdict.RETRY, Verdict.NO_CARD))
+    await bench.chunk(activity, 2, 2, 2, verdicts=_bytes(Verdict.HELD))
+    await bench.chunk(activity, 1, 1, 3, verdicts=_bytes(*[Verdict.REJECTED] * 3))
+
+    async def verdict(revision: int, number: int) -> Verdict | None:
+        return await bench.read(
+            lambda tx: tx.outbox.verdict_of(activity.activity_id, RevisionNumber(revision), CardNumber(number))
+        )
+
+    assert [await verdict(2, n) for n in (1, 2, 3, 4)] == [Verdict.ACCEPTED, Verdict.HELD, Verdict.NO_CARD, None]
+    assert await verdict(1, 2) is Verdict.REJECTED
+    assert await verdict(3, 1) is None
+
+
 async def test_start_recipients_prefer_the_live_typed_token(bench):
     activity = await bench.activity()
     both = await bench.device(environment="sandbox", environment_proved=1, os_version="18.1")

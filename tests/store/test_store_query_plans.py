@@ -46,6 +46,7 @@ EXPECTED = {
     "outbox.SUPERSEDABLE[0]": "chunks USING INDEX ix_chunks_waiting (activity_id=? AND revision<?)",
     "outbox.SUPERSEDE_UNTOUCHED[0]": "chunks USING INDEX ix_chunks_waiting (activity_id=? AND revision<?)",
     "outbox.COVERING[0]": "chunks USING INDEX ix_chunks_waiting (activity_id=? AND revision=? AND first>? AND first<?)",
+    "outbox.VERDICT_OF[0]": "chunks USING INDEX ix_chunks_activity_id_revision (activity_id=? AND revision=?",
     "outbox.NEXT_DUE[0]": "chunks USING INDEX ix_chunks_ready (lane=?)",
     "outbox.DUE_PLANS[0]": "plans USING INDEX ix_plans_due_at (due_at<?)",
     "recipients.START_RECIPIENTS[0]": "cards USING PRIMARY KEY (activity_id=? AND number>? AND number<?)",

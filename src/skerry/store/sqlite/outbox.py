@@ -86,6 +86,13 @@ COVERING = f"""
     WHERE state = {int(ChunkState.READY)} AND activity_id = ? AND revision = ? AND first BETWEEN ? AND ? AND last >= ?
 """
 
+# A chunk may have been split: later ones hold some of its cards again.
+VERDICT_OF = """
+    SELECT substr(verdicts, ?3 - first + 1, 1) FROM chunks INDEXED BY ix_chunks_activity_id_revision
+    WHERE activity_id = ?1 AND revision = ?2 AND first BETWEEN ?4 AND ?3 AND last >= ?3
+    ORDER BY chunk_id DESC LIMIT 1
+"""
+
 NEXT_DUE = f"SELECT min(due_at) FROM chunks WHERE state = {int(ChunkState.READY)} AND lane = ?"
 
 DEPTH = f"""
@@ -181,6 +188,11 @@ class OutboxRecords:
             COVERING, (activity_id, revision, number - CHUNK_SIZE + 1, number, number)
         ).fetchall()
         return any(verdicts[number - first] in _UNTRIED for first, verdicts in rows)
+
+    def verdict_of(self, activity_id: ActivityId, revision: RevisionNumber, number: CardNumber) -> Verdict | None:
+        """What became of a revision on one card, from the newest chunk that holds it; None: no chunk does."""
+        row = self._connection.execute(VERDICT_OF, (activity_id, revision, number, number - CHUNK_SIZE + 1)).fetchone()
+        return None if row is None else Verdict(row[0][0])
 
     def start_recipients(self, chunk: Chunk, attributes_type: str) -> list[Recipient]:
         """The chunk's cards with their devices' start tokens, by number; the typed token before the untyped one."""
