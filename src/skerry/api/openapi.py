@@ -1,0 +1,83 @@
+"""OpenAPI 3.1 of every route, made from the route table."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from skerry.api.routes import Route
+
+REST3_ERROR = {
+    "type": "object",
+    "required": ["code", "error"],
+    "properties": {"code": {"type": "integer"}, "error": {"type": "string"}},
+}
+PROBLEM = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "instance"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "instance": {"type": "string"},
+        "errors": {"type": "array", "items": {"type": "object"}},
+    },
+}
+
+
+def describe(routes: Sequence[Route], version: str) -> dict[str, Any]:
+    """The document."""
+    paths: dict[str, Any] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Skerry",
+            "version": version,
+            "description": "A self-hosted Live Activities server. `/rest/3.0/` is a drop-in for Netmera's REST API.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": paths,
+        "components": {
+            "schemas": {"Rest3Error": REST3_ERROR, "Problem": PROBLEM},
+            "securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": "X-netmera-api-key"}},
+        },
+    }
+
+
+def _operation(route: Route) -> dict[str, Any]:
+    answer: dict[str, Any] = {"description": "Done"}
+    if route.answer is not None:
+        answer["content"] = {"application/json": {"schema": route.answer}}
+    elif route.public:
+        answer["content"] = {"application/json": {"schema": {"type": "object"}}}
+    operation: dict[str, Any] = {
+        "operationId": route.name,
+        "summary": route.summary,
+        "responses": {"200": answer, **_errors(route)},
+    }
+    if route.body is not None:
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": route.body}}}
+    if route.query:
+        operation["parameters"] = [
+            {"name": name, "in": "query", "required": required, "schema": {"type": "string"}}
+            for name, required in route.query.items()
+        ]
+    if not route.public:
+        operation["security"] = [{"key": []}]
+    return operation
+
+
+def _errors(route: Route) -> dict[str, Any]:
+    if route.public:
+        return {"503": {"description": "Not now", "content": {"application/json": {"schema": {"type": "object"}}}}}
+    rest3 = _error("Rest3Error", "application/json")
+    if route.path.startswith("/rest/"):
+        return {"400": rest3, "403": rest3, "429": rest3}
+    problem = _error("Problem", "application/problem+json")
+    return {"400": problem, "403": problem, "413": problem, "422": problem, "429": problem}
+
+
+def _error(schema: str, media_type: str) -> dict[str, Any]:
+    content = {media_type: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+    return {"description": "Refused; nothing was changed", "content": content}
