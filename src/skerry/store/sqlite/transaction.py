@@ -6,10 +6,15 @@ from functools import cached_property
 
 from skerry.domain.ids import Millis
 from skerry.store.sqlite.activities import ActivityRecords
+from skerry.store.sqlite.apps import AppRecords
+from skerry.store.sqlite.audiences import AudienceRecords
+from skerry.store.sqlite.devices import DeviceRecords
 from skerry.store.sqlite.notifications import NotificationRecords
 from skerry.store.sqlite.outbox import OutboxRecords
+from skerry.store.sqlite.receipts import ReceiptRecords
 from skerry.store.sqlite.rejections import RejectionRecords
 from skerry.store.sqlite.timers import TimerRecords
+from skerry.store.sqlite.users import UserRecords
 
 
 class SqliteTransaction:
@@ -44,3 +49,28 @@ class SqliteTransaction:
     def rejections(self) -> RejectionRecords:
         """Refusals and misses."""
         return RejectionRecords(self.connection)
+
+    @cached_property
+    def apps(self) -> AppRecords:
+        """Apps and their API keys."""
+        return AppRecords(self.connection)
+
+    @cached_property
+    def users(self) -> UserRecords:
+        """Users, tags and profiles."""
+        return UserRecords(self.connection)
+
+    @cached_property
+    def devices(self) -> DeviceRecords:
+        """Devices and start tokens."""
+        return DeviceRecords(self.connection)
+
+    @cached_property
+    def audiences(self) -> AudienceRecords:
+        """Who is in an audience."""
+        return AudienceRecords(self.connection)
+
+    @cached_property
+    def receipts(self) -> ReceiptRecords:
+        """What became of starts."""
+        return ReceiptRecords(self.connection)

@@ -1,0 +1,115 @@
+"""Device reports in: who says what of which device, and what of it is believed.
+
+Rules: the newest report wins and a repeated one is free (netmera.md Q15, Q18; apple.md 9.2); a device speaks only for
+itself (architecture, invariant 10).
+"""
+
+import hashlib
+import hmac
+from dataclasses import replace
+from typing import Generic, TypeVar
+
+from skerry.domain.device import (
+    Device,
+    DeviceEvent,
+    DeviceEventKind,
+    DeviceReport,
+    StartToken,
+    TokenClaim,
+    claim,
+)
+from skerry.domain.errors import WrongSecretError
+from skerry.domain.ids import AppId, DeviceId, Millis
+from skerry.registry.ports import CardEvents, Transaction
+
+TxT = TypeVar("TxT", bound=Transaction)
+
+ACCEPTED, REPEATED, STALE = "accepted", "repeated", "stale"
+TAKEN = "refused: the token belongs to another installation"
+ACTIVE_STEP = 3_600_000
+"""Milliseconds by which `last_active_at` has to be wrong before it alone is worth a write."""
+
+
+class Reports(Generic[TxT]):
+    """Applies reports within a transaction."""
+
+    def __init__(self, cards: CardEvents[TxT]) -> None:
+        self._cards = cards
+
+    def apply(self, tx: TxT, app_id: AppId, report: DeviceReport, now: Millis) -> tuple[str, ...]:
+        """Store what the report says of the device, and carry out its events; one outcome per event.
+
+        Raises:
+            WrongSecretError: if the installation is bound to another secret.
+        """
+        device = self.device(tx, app_id, report, now)
+        return tuple(self.event(tx, device, event, now) for event in report.events)
+
+    def device(self, tx: TxT, app_id: AppId, report: DeviceReport, now: Millis) -> Device:
+        """The reporting device, brought up to date; made where it was not known."""
+        known = tx.devices.find(app_id, report.installation_id)
+        if known is None:
+            fresh = Device(DeviceId(0), app_id, report.installation_id, last_active_at=now)
+            known = replace(fresh, device_id=tx.devices.add(fresh, now))
+        said = hashlib.sha256(report.secret.encode()).digest() if report.secret else None
+        if known.secret_hash is not None and not hmac.compare_digest(known.secret_hash, said or b""):
+            raise WrongSecretError("the installation is bound to another secret")
+        device = replace(
+            known,
+            secret_hash=known.secret_hash or said,
+            platform=report.platform or known.platform,
+            os_version=report.os_version or known.os_version,
+            app_version=report.app_version or known.app_version,
+            model=report.model or known.model,
+            push_token=report.push_token or known.push_token,
+        )
+        if report.environment is not None and report.environment is not known.environment:
+            device = replace(device, environment=report.environment, environment_proved=False)
+            tx.devices.forget_tried_environment(device.device_id)
+        if report.ext_id is not None:
+            user = tx.users.ensure(app_id, report.ext_id, now) if report.ext_id else None
+            device = replace(device, user_id=user)
+        if device != known or now - known.last_active_at > ACTIVE_STEP:
+            device = replace(device, last_active_at=now)
+            tx.devices.save(device)
+        return device
+
+    def event(self, tx: TxT, device: Device, event: DeviceEvent, now: Millis) -> str:
+        """Carry out one event of a device."""
+        if event.kind is DeviceEventKind.CLOSE:
+            return self._cards.on_close(tx, device, event, now)
+        if event.token is None:
+            return STALE
+        if not self._may_hold(tx, device, event.token, now):
+            return TAKEN
+        if event.kind is DeviceEventKind.START_TOKEN:
+            outcome = self._start_token(tx, device, event, event.token, now)
+        else:
+            outcome = self._cards.on_update_token(tx, device, event, now)
+        if outcome == ACCEPTED:
+            tx.devices.forget_tried_environment(device.device_id)
+        return outcome
+
+    def _may_hold(self, tx: TxT, device: Device, token: str, now: Millis) -> bool:
+        held = tx.devices.holder(device.app_id, token)
+        if held is None or held[0] == device.device_id:
+            return True
+        holder = tx.devices.get(held[0])
+        active = holder.last_active_at if holder is not None else Millis(0)
+        if claim(active, holder_token_dead=held[1], now=now) is TokenClaim.REFUSED:
+            return False
+        tx.devices.release_token(device.app_id, held[0], token)
+        return True
+
+    def _start_token(self, tx: TxT, device: Device, event: DeviceEvent, token: str, now: Millis) -> str:
+        kind = event.attributes_type or ""
+        known = tx.devices.start_token(device.app_id, device.device_id, kind)
+        if known is not None:
+            if known.token == token and known.dead_reason is None:
+                return REPEATED
+            if event.time < known.token_time or (known.token == token and event.time == known.token_time):
+                return STALE
+        tx.devices.save_start_token(
+            device.app_id, StartToken(device.device_id, kind, token, token_time=event.time, registered_at=now)
+        )
+        return ACCEPTED
