@@ -8,7 +8,7 @@ import os
 import ssl
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import Generic
+from typing import Generic, cast
 
 from skerry.apns.headers import Letter
 from skerry.apns.session import Session
@@ -118,10 +118,9 @@ class Connection(asyncio.Protocol, Generic[OwnerT]):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """TLS is up: our preface and SETTINGS go out."""
-        if not isinstance(transport, asyncio.Transport):  # pragma: no cover - create_connection makes no other
-            raise TypeError("a stream transport is needed")
-        self._transport = transport
-        transport.set_write_buffer_limits(high=256 * 1024)
+        # uvloop has its own class of transport: the loop promises the interface, not the inheritance.
+        self._transport = stream = cast("asyncio.Transport", transport)
+        stream.set_write_buffer_limits(high=256 * 1024)
         self._flush()
 
     def data_received(self, data: bytes) -> None:

@@ -30,7 +30,8 @@ LEFT JOIN users u ON u.user_id = d.user_id
 LEFT JOIN rejections x ON x.activity_id = c.activity_id AND x.number = c.number AND x.revision = r.number
 WHERE n.app_id = :app AND (:key IS NULL OR n.notification_key = :key) AND (:ext_id IS NULL OR u.ext_id = :ext_id)
   AND (:token IS NULL OR d.push_token = :token OR c.token = :token
-       OR EXISTS (SELECT 1 FROM start_tokens s WHERE s.app_id = :app AND s.device_id = d.device_id AND s.token = :token))
+       OR EXISTS (SELECT 1 FROM start_tokens s
+                  WHERE s.app_id = :app AND s.device_id = d.device_id AND s.token = :token))
 """
 
 _MISSED = """

@@ -1,0 +1,257 @@
+"""The composition root: the only module that knows which adapter is in use."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import cast
+
+import structlog
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from starlette.types import ASGIApp
+
+from skerry import __version__
+from skerry.activities.card_events import CardEvents
+from skerry.activities.ports import Delivery
+from skerry.activities.service import Activities
+from skerry.activities.timekeeper import Timekeeper
+from skerry.api.app import build_api
+from skerry.api.ports import ApiSettings, Services
+from skerry.apns import ApnsClient, PoolSettings
+from skerry.bus.memory import MemoryBus
+from skerry.delivery.directory import Directory
+from skerry.delivery.planner import Planner
+from skerry.delivery.sender import Sender, SenderSettings
+from skerry.delivery.settlement import Settlement
+from skerry.domain.chunk import Lane
+from skerry.domain.ids import Millis
+from skerry.domain.timer import TimerKind
+from skerry.domain.verdict import RetryPolicy
+from skerry.receipts.service import Receipts
+from skerry.registry.apps import Apps
+from skerry.registry.service import Registry
+from skerry.settings import Settings
+from skerry.simulator.passage import SimulatorPassage
+from skerry.store.sealing import KeyRing
+from skerry.store.sqlite.database import SqliteStore
+from skerry.store.sqlite.retention import Keep, sweep_all
+from skerry.store.sqlite.transaction import SqliteTransaction
+
+log = structlog.get_logger()
+
+SWEEP_EVERY = 3600.0
+CHANNELS = (*(lane.name for lane in Lane), "plans", "timers")
+
+
+def now() -> Millis:
+    """The time, for everything that is not the simulator."""
+    return Millis(time.time_ns() // 1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Admin:
+    """The store and what is kept in it, without anything that runs: for command-line tools beside a running service."""
+
+    store: SqliteStore
+    apps: Apps
+    receipts: Receipts
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A running service; `api` is what an HTTP server serves."""
+
+    api: ASGIApp
+    apps: Apps
+    receipts: Receipts
+
+
+@asynccontextmanager
+async def open_admin(settings: Settings) -> AsyncIterator[Admin]:
+    """Open the store for a tool; a service may be running on it."""
+    async with await SqliteStore.open(settings.database, exclusive=False, clock=now) as store:
+        apps = Apps(store, KeyRing.at(settings.key_ring), clock=now)
+        yield Admin(store, apps, Receipts(store))
+
+
+@asynccontextmanager
+async def open_service(settings: Settings) -> AsyncIterator[Service]:
+    """Open the store, start delivery, and offer the API until the block is left.
+
+    Raises:
+        StoreError: if the store cannot be opened, or another service runs on it.
+        SealError: if the key ring cannot be read.
+    """
+    async with (
+        await SqliteStore.open(
+            settings.database, clock=now, queue_limit=settings.store.queue, readers=settings.store.readers
+        ) as store,
+        ApnsClient(_pool(settings)) as pushes,
+    ):
+        apps = Apps(store, KeyRing.at(settings.key_ring), clock=now)
+        bus = MemoryBus()
+
+        def wake() -> None:
+            bus.wake(*CHANNELS)
+
+        planner = Planner(clock=now, wake=wake)
+        # Each room has its own view of the transaction; the one that exists shows all of them.
+        outbox = cast("Delivery", planner)
+        settlement = Settlement(
+            _retry(settings),
+            resend_unknown_starts=settings.delivery.unknown_start == "resend",
+            unknown_start_after=Millis(int(settings.delivery.unknown_start_after_s * 1000)),
+        )
+        sender = Sender(
+            store,
+            pushes,
+            Directory(apps.app),
+            planner,
+            settlement,
+            _sender(settings),
+            clock=now,
+            nap=bus.nap,
+            wake=wake,
+        )
+        activities = Activities(store, outbox, clock=now)
+        timekeeper: Timekeeper[SqliteTransaction] = Timekeeper(
+            store,
+            {TimerKind.PLANNED_END: activities.planned_end, TimerKind.UNKNOWN_START: sender.unknown_start},
+            clock=now,
+            nap=lambda seconds: bus.nap("timers", seconds),
+            wake=wake,
+        )
+        registry: Registry[SqliteTransaction] = Registry(store, CardEvents(outbox), clock=now)
+        metrics = CollectorRegistry()
+        metrics.register(_Gauges(store, pushes, sender))
+        tasks = [
+            asyncio.create_task(_supervised(work), name=name)
+            for name, work in (
+                ("sender", sender.run),
+                ("timekeeper", timekeeper.run),
+                ("retention", lambda: _retain(store)),
+            )
+        ]
+        receipts = Receipts(store)
+        services = Services(apps, activities, registry, receipts, _Health(store, tasks))
+        api: ASGIApp = build_api(services, _api(settings), metrics, clock=now)
+        if settings.http.simulator_url:
+            api = SimulatorPassage(api, settings.http.simulator_url)
+        try:
+            yield Service(api, apps, receipts)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _supervised(work: Callable[[], object]) -> None:
+    """Run a loop; should it fail, say so and start it again: the store knows where it was."""
+    while True:
+        try:
+            await work()  # type: ignore[misc]
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            log.exception("a background loop failed and is started again")
+            await asyncio.sleep(1.0)
+
+
+async def _retain(store: SqliteStore) -> None:
+    while True:
+        await sweep_all(store, Keep(), now())
+        await asyncio.sleep(SWEEP_EVERY)
+
+
+class _Health:
+    def __init__(self, store: SqliteStore, tasks: Iterable[asyncio.Task[None]]) -> None:
+        self._store = store
+        self._tasks = tuple(tasks)
+
+    def live(self) -> bool:
+        return not any(task.done() for task in self._tasks)
+
+    async def ready(self) -> Mapping[str, str]:
+        checks = {"loops": "ok" if self.live() else "a background loop has ended"}
+        try:
+            async with asyncio.timeout(5.0):
+                await self._store.read(lambda tx: tx.timers.next_due())
+            checks["store"] = "ok"
+        except Exception as error:  # noqa: BLE001 - any failure is the answer
+            checks["store"] = f"cannot be read: {error!r}"
+        return checks
+
+
+class _Gauges(Collector):
+    """What the parts know of themselves, read when `/metrics` is asked."""
+
+    def __init__(self, store: SqliteStore, pushes: ApnsClient, sender: Sender) -> None:
+        self._store = store
+        self._pushes = pushes
+        self._sender = sender
+
+    def collect(self) -> Iterable[Metric]:
+        verdicts = CounterMetricFamily("skerry_pushes", "Pushes by what became of them.", labels=["verdict"])
+        for verdict, count in self._sender.verdicts.items():
+            verdicts.add_metric([verdict.name.lower()], count)
+        reasons = CounterMetricFamily("skerry_push_refusals", "Refusals by APNs' reason.", labels=["reason"])
+        for reason, count in self._sender.reasons.items():
+            reasons.add_metric([reason], count)
+        streams = GaugeMetricFamily("skerry_apns_open_streams", "Pushes awaiting APNs' answer.", labels=["endpoint"])
+        limit = GaugeMetricFamily("skerry_apns_stream_limit", "Streams that APNs allows.", labels=["endpoint"])
+        queued = GaugeMetricFamily("skerry_apns_queued", "Pushes waiting for a stream.", labels=["endpoint"])
+        for route in self._pushes.stats().routes:
+            streams.add_metric([route.endpoint], route.open_streams)
+            limit.add_metric([route.endpoint], route.stream_limit)
+            queued.add_metric([route.endpoint], route.queued)
+        stats = self._store.stats()
+        waiting = GaugeMetricFamily("skerry_store_queue", "Writes waiting for the writer.", value=stats.queue_length)
+        commits = CounterMetricFamily("skerry_store_commits", "Commits since the start.", value=stats.commits)
+        works = CounterMetricFamily("skerry_store_works", "Units of work that shared them.", value=stats.works)
+        return [verdicts, reasons, streams, limit, queued, waiting, commits, works]
+
+
+def _pool(settings: Settings) -> PoolSettings:
+    apns = settings.apns
+    return PoolSettings(
+        max_connections=apns.max_connections,
+        connect_timeout=apns.connect_timeout_s,
+        ping_interval=apns.ping_interval_s,
+        ping_timeout=apns.ping_timeout_s,
+        max_queued=apns.max_queued,
+    )
+
+
+def _retry(settings: Settings) -> RetryPolicy:
+    delivery = settings.delivery
+    return RetryPolicy(
+        server_error=delivery.retry_server_error_s,
+        too_many_requests=delivery.retry_too_many_requests_s,
+        credential=delivery.retry_credential_s,
+        max_age=delivery.retry_max_age_s,
+    )
+
+
+def _sender(settings: Settings) -> SenderSettings:
+    delivery = settings.delivery
+    return SenderSettings(
+        lease=delivery.lease_s, start_window=delivery.start_window, push_deadline=delivery.push_deadline_s
+    )
+
+
+def _api(settings: Settings) -> ApiSettings:
+    limits = settings.limits
+    return ApiSettings(
+        max_body_bytes=settings.http.max_body_bytes,
+        trusted_proxies=tuple(settings.http.trusted_proxies),
+        strict_notification_key=settings.rest3.strict_notification_key,
+        timezone=settings.rest3.timezone,
+        version=__version__,
+        events_per_minute={
+            "installation": (limits.events_per_installation_per_minute, limits.events_per_installation_burst),
+            "address": (limits.events_per_address_per_minute, limits.events_per_address_burst),
+        },
+    )

@@ -1,0 +1,44 @@
+"""The `skerry` command."""
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from skerry import __version__
+from skerry.cli.dev import dev
+from skerry.cli.serve import serve
+from skerry.domain.errors import RefusedError
+from skerry.store.errors import StoreError
+from skerry.store.sealing import SealError
+
+cli = typer.Typer(
+    name="skerry",
+    help="Runs your Live Activities: say what an activity should show, and Skerry gets it onto every phone.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+cli.command()(serve)
+cli.command()(dev)
+
+
+@cli.command()
+def version() -> None:
+    """Print the version."""
+    print(__version__)  # noqa: T201 - what the command is for
+
+
+def run() -> None:
+    """Run the command; what a person can mend is said in a sentence, without a traceback."""
+    try:
+        cli()
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        _fail(f"The settings are wrong: {wrong}.")
+    except (StoreError, SealError, RefusedError, RuntimeError, OSError) as error:
+        _fail(str(error))
+
+
+def _fail(text: str) -> None:
+    Console(stderr=True, soft_wrap=True).print(f"[red]skerry:[/] {text}")
+    raise SystemExit(1)
