@@ -12,12 +12,15 @@ HEADER = "x-netmera-api-key"
 
 
 def client_address(request: Request, trusted: tuple[Network, ...]) -> Address | None:
-    """The caller's address; `X-Forwarded-For` counts only from proxies that are trusted, from the right."""
+    """The caller's address; `X-Forwarded-For` counts only from proxies that are trusted, from the right.
+
+    A hop that cannot be read makes the address unknown: what stands to its left may be the caller's invention.
+    """
     address = _address(request.client.host if request.client else "")
-    for hop in reversed(request.headers.get("x-forwarded-for", "").split(",")):
-        if address is None or not any(address in network for network in trusted):
-            break
-        address = _address(hop.strip()) or address
+    forwarded = ",".join(request.headers.getlist("x-forwarded-for"))
+    hops = [hop.strip() for hop in forwarded.split(",") if hop.strip()]
+    while hops and address is not None and any(address in network for network in trusted):
+        address = _address(hops.pop())
     return address
 
 

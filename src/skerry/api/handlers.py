@@ -79,7 +79,7 @@ class Handlers:
         """Update or end a group."""
         principal = await self._principal(request)
         fields = _object(await self._read(request))
-        group_id, command = live_activities.revision(fields, self._clock)
+        group_id, command = live_activities.revision(fields)
         activities = self._services.activities
         if isinstance(command, Update):
             known = await activities.update(principal.app.app_id, group_id, command)
@@ -188,20 +188,15 @@ class Handlers:
     async def delete_profile_attributes(self, request: Request) -> Response:
         """Attributes disappear from all users."""
         app_id, body = await self._list(request)
-        for entry in users.entries(body):
-            entry.require("profile")
-            await self._services.registry.delete_profile_attributes(app_id, entry.texts("profile") or [])
+        for attributes in users.deletions(body):
+            await self._services.registry.delete_profile_attributes(app_id, attributes)
         return Response()
 
     async def delete_profile_value(self, request: Request) -> Response:
         """A value disappears from an attribute of all users."""
         app_id, body = await self._list(request)
-        for entry in users.entries(body):
-            entry.require("key", "value")
-            value = entry.value("value")
-            if not isinstance(value, str | int | float | bool):
-                raise invalid("Field 'value' should be a text, a number or a boolean")
-            await self._services.registry.delete_profile_value(app_id, entry.required_text("key"), value)
+        for key, value in users.value_deletions(body):
+            await self._services.registry.delete_profile_value(app_id, key, value)
         return Response()
 
     # Reading

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from skerry.api.rest3.errors import UNKNOWN_EVENT, Rest3Error, invalid, missing
-from skerry.api.rest3.users import MOST_TEXT, entries
-from skerry.domain.device import EVENT_NAMES, DeviceEvent, DeviceEventKind, normal_token
+from skerry.api.rest3.errors import UNKNOWN_EVENT, Rest3Error, missing
+from skerry.api.rest3.fields import MOST_TEXT
+from skerry.api.rest3.users import entries
+from skerry.domain.device import EVENT_NAMES, DeviceEvent, DeviceEventKind
 from skerry.domain.ids import GroupId, Millis
 
 
@@ -28,28 +29,24 @@ def fired(body: bytes, now: Callable[[], Millis]) -> list[Fired]:
         if kind is None:
             raise Rest3Error(UNKNOWN_EVENT)
         group = entry.text("groupId", most=256) or entry.text("group_id", most=256)
-        token = None
         if kind is not DeviceEventKind.CLOSE:
-            token = normal_token(entry.required_text("token", most=1024))
-            if token is None:
-                raise invalid("Field 'token' should be a hexadecimal token of 16 to 512 digits")
+            entry.require("token")
         if kind is not DeviceEventKind.START_TOKEN and not group:
             raise missing("groupId")
         time = entry.date("time")
         event = DeviceEvent(
             kind,
             min(time if time is not None else now(), now()),
-            token=token,
+            token=entry.token("token") if kind is not DeviceEventKind.CLOSE else None,
             group_id=GroupId(group) if group else None,
             attributes_type=entry.text("attributesType", most=256),
         )
-        device_token = entry.text("deviceToken", most=1024)
         found.append(
             Fired(
                 ext_id,
                 event,
                 entry.text("installationId", most=128),
-                normal_token(device_token) if device_token else None,
+                entry.token("deviceToken"),
             )
         )
     return found

@@ -1,6 +1,5 @@
 """Reading a JSON object field by field, so that every error names its field and objects stay the bytes they were."""
 
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -8,9 +7,13 @@ from typing import Any
 import msgspec
 
 from skerry.api.rest3.errors import INVALID_JSON, Rest3Error, invalid, missing
+from skerry.domain.device import normal_token
 from skerry.domain.ids import Millis
 
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+NUL = "\0"
+"""PostgreSQL cannot hold U+0000 in a text, so no text that is kept or looked up may have it."""
+MOST_TEXT = 512
+"""Characters of a name that is looked up through an index (PostgreSQL's take about 2,700 bytes)."""
 _MAX_DEPTH = 64
 _SECONDS_END = 100_000_000_000
 """Below this a number is in seconds (the year 5138), from there on in milliseconds."""
@@ -86,11 +89,9 @@ class Fields:
         value = self.value(name)
         if value is None:
             return None
-        if not isinstance(value, str) or _LONE_SURROGATE.search(value):
+        if not isinstance(value, str):
             raise invalid(f"Field '{self.name(name)}' should be a text")
-        if len(value) > most:
-            raise invalid(f"Field '{self.name(name)}' should have at most {most} characters")
-        return value
+        return storable(value, self.name(name), most=most)
 
     def required_text(self, name: str, *, most: int = 4096) -> str:
         """A text field that must be there and not be empty."""
@@ -137,9 +138,17 @@ class Fields:
         values = [value] if isinstance(value, str) else value
         if not isinstance(values, list) or not all(isinstance(one, str) for one in values):
             raise invalid(f"Field '{self.name(name)}' should be a text or a list of texts")
-        if any(_LONE_SURROGATE.search(one) for one in values):
-            raise invalid(f"Field '{self.name(name)}' should be a text")
-        return values
+        return [storable(one, self.name(name)) for one in values]
+
+    def token(self, name: str) -> str | None:
+        """A token as APNs gives it to apps, in lower-case hexadecimal."""
+        text = self.text(name, most=1024)
+        if text is None:
+            return None
+        token = normal_token(text)
+        if token is None:
+            raise invalid(f"Field '{self.name(name)}' should be a token of 16 to 512 hexadecimal digits")
+        return token
 
     def date(self, name: str) -> Millis | None:
         """A moment: ISO 8601 (UTC where it says no offset), or epoch seconds or milliseconds."""
@@ -150,6 +159,26 @@ class Fields:
         if moment is None:
             raise invalid(f"Field '{self.name(name)}' should be a date such as 2026-01-28T15:35:37Z")
         return moment
+
+
+def storable(text: str, where: str, *, most: int = MOST_TEXT) -> str:
+    """A text that any store can hold and find again.
+
+    Raises:
+        Rest3Error: 400/2004 where it is too long or has U+0000 in it.
+    """
+    if len(text) > most:
+        raise invalid(f"Field '{where}' should have at most {most} characters")
+    if NUL in text:
+        raise invalid(f"Field '{where}' should be a text without U+0000")
+    return text
+
+
+def is_scalar(value: object) -> bool:
+    """Whether a JSON value is a text, a number of at most 64 bits or a boolean, as every store can hold it."""
+    if isinstance(value, str):
+        return NUL not in value
+    return isinstance(value, float) or (isinstance(value, int) and -(2**63) <= value < 2**63)
 
 
 def read_date(value: object) -> Millis | None:
@@ -175,10 +204,7 @@ def scalar_texts(values: Mapping[str, Any], where: str) -> dict[str, str]:
     """Placeholder parameters: texts, numbers and booleans as text."""
     found = {}
     for name, value in values.items():
-        if isinstance(value, str):
-            found[name] = value
-        elif isinstance(value, int | float):
-            found[name] = msgspec.json.encode(value).decode()
-        else:
-            raise invalid(f"Field '{where}.{name}' should be a text or a number")
+        if not is_scalar(value):
+            raise invalid(f"Field '{where}.{name}' should be a text or a number of at most 64 bits")
+        found[name] = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     return found

@@ -6,10 +6,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
+import structlog
 
 from skerry.api.rest3.errors import invalid, missing
 from skerry.api.rest3.fields import Fields, scalar_texts
-from skerry.api.rest3.targets import audience
+from skerry.api.rest3.targets import MOST_IDS, audience
 from skerry.domain.activity import End, Update
 from skerry.domain.commands import BulkStart, Idempotency, Pace, Send, Template
 from skerry.domain.ids import GroupId, Millis, NotificationKey, Seconds
@@ -19,6 +20,8 @@ MOST_GROUP_ID = 256
 _LARGEST_KEY = 2**63 - 1
 
 Clock = Callable[[], Millis]
+
+log = structlog.get_logger()
 
 
 def bulk_start(request: Fields, idempotency: Idempotency | None, timezone: str, now: Clock) -> BulkStart:
@@ -53,13 +56,22 @@ def sends(request: bytes, *, strict_key: bool, now: Clock) -> list[Send]:
         for entry in entries:
             if not entry.startswith(b"{"):
                 raise invalid("Request should be an object or a list of objects")
+        if len(entries) > MOST_IDS:
+            raise invalid(f"Request should have at most {MOST_IDS} entries")
     else:
         entries = [request]
-    return [_send(Fields(entry), strict_key=strict_key, now=now) for entry in entries]
+    found = [_send(Fields(entry), strict_key=strict_key, now=now) for entry in entries]
+    wanted = {name for send in found for name in (*(send.audience.ext_ids or ()), *(send.audience.device_tokens or ()))}
+    if len(wanted) > MOST_IDS:
+        raise invalid(f"Request should have at most {MOST_IDS} unique external ids or tokens in all its entries")
+    return found
 
 
-def revision(request: Fields, now: Clock) -> tuple[GroupId, Update | End]:
-    """`update-live-activity`. `staleDate` counts on UPDATE, `dismissalDate` on END; elsewhere they are ignored."""
+def revision(request: Fields) -> tuple[GroupId, Update | End]:
+    """`update-live-activity`. `staleDate` counts on UPDATE, `dismissalDate` on END; elsewhere they are ignored.
+
+    Both may lie in the past: the card is stale, or leaves the Lock Screen, at once (netmera.md Q10).
+    """
     request.require("groupId", "action")
     group_id = GroupId(request.required_text("groupId", most=MOST_GROUP_ID))
     action = request.required_text("action").upper()
@@ -70,15 +82,16 @@ def revision(request: Fields, now: Clock) -> tuple[GroupId, Update | End]:
     state = request.object_bytes("contentState")
     priority = _priority(request) or 10
     alert = _alert(request)
-    stale, dismissal = request.date("staleDate"), request.date("dismissalDate")
     if action == "UPDATE":
-        _require_future(request, "staleDate", stale, now)
-        return group_id, Update(state or b"{}", priority, _seconds(stale), alert)
-    return group_id, End(state, priority, _seconds(dismissal), alert)
+        _ignore(request, "dismissalDate")
+        return group_id, Update(state or b"{}", priority, _seconds(request.date("staleDate")), alert)
+    _ignore(request, "staleDate")
+    return group_id, End(state, priority, _seconds(request.date("dismissalDate")), alert)
 
 
 def _template(message: Fields, title: str, text: str, now: Clock, *, outer: Fields) -> Template:
     _require_ios(message)
+    _ignore(message, "staleDate", "dismissalDate")
     message.require("contentState", "liveActAttr", "liveActAttrType")
     state, attributes = message.object_bytes("contentState"), message.object_bytes("liveActAttr")
     ios = message.object("ios")
@@ -138,11 +151,10 @@ def _key(entry: Fields, *, strict: bool) -> NotificationKey:
 
 
 def _require_live_activity(request: Fields, message: Fields) -> None:
+    """A message is one where `type` says so or an attributes type is given (netmera.md 5.3)."""
     kind = request.text("type") or message.text("type")
-    if kind is not None and kind != LIVE_ACTIVITY:
+    if kind != LIVE_ACTIVITY and "liveActAttrType" not in message:
         raise invalid(f"Field 'type' should be {LIVE_ACTIVITY}: other messages are not served")
-    if kind is None and "liveActAttrType" not in message:
-        raise missing(message.name("liveActAttrType"))
 
 
 def _require_ios(message: Fields) -> None:
@@ -150,6 +162,13 @@ def _require_ios(message: Fields) -> None:
     platforms = message.texts("platforms") or []
     if "IOS" not in {platform.upper() for platform in platforms}:
         raise invalid(f"Field '{message.name('platforms')}' should contain IOS")
+
+
+def _ignore(source: Fields, *names: str) -> None:
+    """Old integrations send dates where they mean nothing: worth a line in the log, not an error (netmera.md Q11)."""
+    for name in names:
+        if name in source:
+            log.warning("field ignored", field=source.name(name))
 
 
 def _require_future(source: Fields, name: str, moment: Millis | None, now: Clock) -> None:

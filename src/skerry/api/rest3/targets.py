@@ -3,11 +3,14 @@
 from typing import Any
 
 from skerry.api.rest3.errors import UNKNOWN_SEGMENT, Rest3Error, invalid, missing
-from skerry.api.rest3.fields import Fields
+from skerry.api.rest3.fields import Fields, is_scalar, storable
 from skerry.domain.audience import Audience, ProfileCondition, ProfileGroup, Quantifier, TagCondition
 from skerry.domain.device import normal_token
 
 MOST_IDS = 1000
+MOST_CONDITIONS = 200
+MOST_LEVELS = 8
+"""Of a profile condition. SQLite takes expressions up to a depth of 1000, and a chain of ANDs is as deep as long."""
 _QUANTIFIERS = {"$or": Quantifier.ANY, "$and": Quantifier.ALL, "$not": Quantifier.NONE}
 _KNOWN = ("sendToAll", "tag", "segment", "profile", "location", "extId", "deviceToken", "pa", "email", "msisdn")
 
@@ -30,6 +33,8 @@ def audience(request: Fields) -> Audience:
     if everyone is False and not any(name in target for name in _KNOWN[1:]):
         raise missing(request.name("target"))
     profile = [_profile(target.value(name), target.name(name)) for name in ("profile", "pa") if name in target]
+    if sum(map(_conditions, profile)) > MOST_CONDITIONS:
+        raise invalid(f"Field '{target.name('profile')}' should have at most {MOST_CONDITIONS} conditions")
     found = Audience(
         everyone=bool(everyone),
         ext_ids=_ids(target, "extId"),
@@ -58,7 +63,7 @@ def _tokens(target: Fields) -> tuple[str, ...] | None:
         return None
     tokens = [normal_token(value) for value in values]
     # A token that cannot be one matches nobody; like an unknown user it is skipped.
-    return tuple(token or "" for token in tokens)
+    return tuple(dict.fromkeys(token or "" for token in tokens))
 
 
 def _tags(value: Any, path: str) -> TagCondition:
@@ -74,21 +79,35 @@ def _texts(value: Any, path: str) -> tuple[str, ...]:
     values = [value] if isinstance(value, str) else value
     if not isinstance(values, list) or not values or not all(isinstance(one, str) and one for one in values):
         raise invalid(f"Field '{path}' should be a text or a list of texts")
-    return tuple(values)
+    return tuple(storable(one, path) for one in values)
 
 
-def _profile(value: Any, path: str) -> ProfileGroup:
+def _conditions(group: ProfileGroup) -> int:
+    return sum(_conditions(one) if isinstance(one, ProfileGroup) else 1 for one in group.conditions)
+
+
+def _operands(value: Any, path: str, level: int) -> tuple[ProfileCondition | ProfileGroup, ...]:
+    """What an operator combines: the members of an object, or the objects of a list."""
+    if not isinstance(value, list):
+        return _profile(value, path, level).conditions
+    if not value:
+        raise invalid(f"Field '{path}' should not be empty")
+    return tuple(_profile(one, f"{path}[{place}]", level) for place, one in enumerate(value))
+
+
+def _profile(value: Any, path: str, level: int = 1) -> ProfileGroup:
     if not isinstance(value, dict) or not value:
-        raise invalid(f"Field '{path}' should be an object")
+        raise invalid(f"Field '{path}' should be an object with at least one member")
+    if level > MOST_LEVELS:
+        raise invalid(f"Field '{path}' should not be nested deeper than {MOST_LEVELS} levels")
     conditions: list[ProfileCondition | ProfileGroup] = []
     for name, wanted in value.items():
         if name in _QUANTIFIERS:
-            inner = _profile(wanted, f"{path}.{name}")
-            conditions.append(ProfileGroup(_QUANTIFIERS[name], inner.conditions))
+            conditions.append(ProfileGroup(_QUANTIFIERS[name], _operands(wanted, f"{path}.{name}", level + 1)))
         elif name.startswith("$"):
             raise invalid(f"Field '{path}.{name}' is not an operator: use $or, $and or $not")
         else:
-            conditions.append(_condition(name, wanted, f"{path}.{name}"))
+            conditions.append(_condition(storable(name, path), wanted, f"{path}.{name}"))
     return ProfileGroup(Quantifier.ALL, tuple(conditions))
 
 
@@ -101,6 +120,6 @@ def _condition(attribute: str, wanted: Any, path: str) -> ProfileCondition:
             raise invalid(f"Field '{path}' should be a value, a list of values, $not or $exists")
         negated, wanted = True, wanted["$not"]
     values = wanted if isinstance(wanted, list) else [wanted]
-    if not values or not all(isinstance(one, str | int | float | bool) for one in values):
-        raise invalid(f"Field '{path}' should be a text, a number, a boolean or a list of them")
+    if not values or not all(map(is_scalar, values)):
+        raise invalid(f"Field '{path}' should be a text, a number of at most 64 bits, a boolean or a list of them")
     return ProfileCondition(attribute, tuple(values), negated=negated)

@@ -5,13 +5,11 @@ from typing import Any
 
 import msgspec
 
-from skerry.api.rest3.errors import invalid, missing
-from skerry.api.rest3.fields import Fields
+from skerry.api.rest3.errors import Rest3Error, invalid, missing
+from skerry.api.rest3.fields import MOST_TEXT, Fields, is_scalar, storable
 from skerry.api.rest3.targets import MOST_IDS
 from skerry.domain.device import normal_token
 from skerry.domain.user import UserRegistration
-
-MOST_TEXT = 512
 
 
 def entries(body: bytes) -> list[Fields]:
@@ -43,7 +41,7 @@ def registrations(body: bytes) -> list[UserRegistration]:
     for entry in entries(body):
         try:
             found.append(_registration(entry))
-        except Exception as error:  # noqa: BLE001 - kept, and raised where no entry is good
+        except Rest3Error as error:
             errors.append(error)
     if errors and not found:
         raise errors[0]
@@ -91,12 +89,34 @@ def attribute_lists(body: bytes) -> list[tuple[str, list[str]]]:
     return found
 
 
+def deletions(body: bytes) -> list[list[str]]:
+    """`deleteProfileAttributes`: the attribute names of each entry."""
+    found = []
+    for entry in entries(body):
+        entry.require("profile")
+        found.append(entry.texts("profile") or [])
+    return found
+
+
+def value_deletions(body: bytes) -> list[tuple[str, str | int | float | bool]]:
+    """`deleteProfileAttributeValue`: attribute name and value of each entry."""
+    found = []
+    for entry in entries(body):
+        entry.require("key", "value")
+        value = entry.value("value")
+        if not is_scalar(value):
+            raise invalid("Field 'value' should be a text, a number of at most 64 bits or a boolean")
+        found.append((entry.required_text("key", most=MOST_TEXT), value))
+    return found
+
+
 def _checked(profile: dict[str, Any], path: str) -> dict[str, Any]:
     """A profile's values: texts, numbers, booleans, lists of them, or null."""
     for name, value in profile.items():
         values = value if isinstance(value, list) else [value]
-        if not all(one is None or isinstance(one, str | int | float | bool) for one in values):
-            raise invalid(f"Field '{path}.{name}' should be a text, a number, a boolean or a list of them")
-        if any(isinstance(one, int) and not -(2**63) <= one < 2**63 for one in values):
-            raise invalid(f"Field '{path}.{name}' should be a number of at most 64 bits")
+        storable(name, path)
+        if not all(one is None or is_scalar(one) for one in values):
+            raise invalid(
+                f"Field '{path}.{name}' should be a text, a number of at most 64 bits, a boolean or a list of them"
+            )
     return profile

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from skerry.api.problems import FieldError, ProblemError
-from skerry.api.rest3.fields import read_date
+from skerry.api.rest3.fields import NUL, read_date
 from skerry.domain.device import EVENT_NAMES, DeviceEvent, DeviceEventKind, DeviceReport, normal_token
 from skerry.domain.ids import GroupId, Millis
 from skerry.domain.push import Environment
@@ -117,8 +117,8 @@ def _text(value: dict[str, Any], name: str, path: str = "", *, most: int) -> str
     field = f"{path}.{name}" if path else name
     if found is None:
         return None
-    if not isinstance(found, str) or any("\ud800" <= letter <= "\udfff" for letter in found):
-        raise _refused(field, "is not a text", "send a JSON string")
+    if not isinstance(found, str) or NUL in found:
+        raise _refused(field, "is not a text", "send a JSON string without U+0000")
     if len(found) > most:
         raise _refused(field, f"has more than {most} characters", "send a shorter one")
     return found

@@ -1,0 +1,160 @@
+"""The API over services that only write down what they are asked."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_network
+from typing import Any
+
+import httpx2
+import pytest
+from prometheus_client import CollectorRegistry
+
+from skerry.api.app import build_api
+from skerry.api.ports import ApiSettings, Services
+from skerry.domain.app import Address, ApiKey, App, KeyKind, KeyProblem, Principal
+from skerry.domain.commands import ReportResult
+from skerry.domain.ids import AppId, Millis, NotificationKey
+from skerry.domain.receipt import PushResult, PushStats, Slice
+from skerry.domain.user import DeviceInfo, Page
+
+NOW = Millis(1_767_225_600_000)
+"""2026-01-01T00:00:00Z: before every date of the guide."""
+REST_KEY, SDK_KEY, OFFICE_KEY, STRICT_KEY = "rest-key", "sdk-key", "office-key", "strict-key"
+APP = App(AppId(7), "Matches", "com.example.matches", NOW)
+TOKEN = "ab" * 32
+
+
+class Recorded:
+    """A service that writes down its calls and gives `answers[name]`, or raises it where it is an error."""
+
+    def __init__(self, answers: Mapping[str, Any]) -> None:
+        self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
+        self.answers = dict(answers)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("_"):
+            raise AttributeError(name)
+
+        async def call(*positional: Any, **named: Any) -> Any:
+            self.calls.append((name, positional, named))
+            answer = self.answers.get(name)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        return call
+
+
+class Keys:
+    """Four keys of one app."""
+
+    async def authenticate(self, text: str | None, address: Address | None) -> Principal | KeyProblem:
+        networks = (ip_network("10.0.0.0/8"),) if text == OFFICE_KEY else ()
+        kind = KeyKind.SDK if text == SDK_KEY else KeyKind.REST
+        if text not in (REST_KEY, SDK_KEY, OFFICE_KEY, STRICT_KEY):
+            return KeyProblem.UNKNOWN
+        key = ApiKey(1, APP.app_id, kind, text[:4], "test", NOW, networks)
+        if not key.allows(address):
+            return KeyProblem.ADDRESS
+        return Principal(replace(APP, strict_groups=text == STRICT_KEY), key)
+
+
+@dataclass
+class FakeHealth:
+    """Healthy until told otherwise."""
+
+    alive: bool = True
+    checks: dict[str, str] = field(default_factory=lambda: {"store": "ok"})
+
+    def live(self) -> bool:
+        return self.alive
+
+    async def ready(self) -> Mapping[str, str]:
+        return self.checks
+
+
+@dataclass
+class Api:
+    """The application, what stands behind it, and a client that holds the REST key."""
+
+    activities: Recorded
+    registry: Recorded
+    receipts: Recorded
+    health: FakeHealth
+    app: Any
+    client: httpx2.AsyncClient
+
+    @property
+    def calls(self) -> list[tuple[str, tuple[Any, ...], dict[str, Any]]]:
+        """All that any service was asked."""
+        return [*self.activities.calls, *self.registry.calls, *self.receipts.calls]
+
+    async def post(self, operation: str, body: Any = None, **options: Any) -> httpx2.Response:
+        """POST under `/rest/3.0/`; bytes go out as they are, anything else as JSON."""
+        content = {"content": body} if isinstance(body, bytes | str) else {"json": body}
+        return await self.client.post(f"/rest/3.0/{operation}", **content, **options)
+
+    async def get(self, operation: str, **query: Any) -> httpx2.Response:
+        """GET under `/rest/3.0/`."""
+        return await self.client.get(f"/rest/3.0/{operation}", params=query)
+
+    async def report(self, body: Any, **options: Any) -> httpx2.Response:
+        """POST /v1/events with the SDK key."""
+        content = {"content": body} if isinstance(body, bytes | str) else {"json": body}
+        headers = {"x-netmera-api-key": SDK_KEY, **options.pop("headers", {})}
+        return await self.client.post("/v1/events", **content, headers=headers, **options)
+
+
+def assemble(settings: ApiSettings | None = None, *, client_address: str = "203.0.113.9") -> Api:
+    """An API of its own, over recorded services."""
+    activities = Recorded(
+        {"start_bulk": NotificationKey(1000), "define": NotificationKey(96), "update": True, "end": True}
+    )
+    registry = Recorded(
+        {
+            "profile": {"age": 30, "born": 946684800000},
+            "devices": [DeviceInfo("IOS", TOKEN, "iPhone17,1", push_permitted=True)],
+            "device_tokens": Page(3, (TOKEN, "cd" * 32)),
+            "report": ReportResult(("accepted",)),
+        }
+    )
+    stats = PushStats(NotificationKey(234), "FINISHED", Millis(1), Millis(2), sent=100, failed=5)
+    result = PushResult(
+        succeeded=False,
+        error_code="8",
+        error="INVALID_TOKEN",
+        installation_id="i-1",
+        ext_id="u-1",
+        at=NOW,
+        title="t",
+        text="x",
+    )
+    receipts = Recorded({"stats": stats, "stats_between": [stats], "results": Slice((result,), more=True)})
+    health = FakeHealth()
+    services = Services(Keys(), activities, registry, receipts, health)
+    app = build_api(services, settings or ApiSettings(), CollectorRegistry(), clock=lambda: NOW)
+    transport = httpx2.ASGITransport(app=app, client=(client_address, 50000))
+    client = httpx2.AsyncClient(
+        transport=transport, base_url="http://skerry.test", headers={"X-Netmera-Api-Key": REST_KEY}
+    )
+    return Api(activities, registry, receipts, health, app, client)
+
+
+@pytest.fixture
+async def make_api() -> AsyncIterator[Callable[..., Api]]:
+    """Makes APIs with other settings."""
+    made: list[Api] = []
+
+    def make(settings: ApiSettings | None = None, **options: Any) -> Api:
+        made.append(assemble(settings, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        await one.client.aclose()
+
+
+@pytest.fixture
+def api(make_api: Callable[..., Api]) -> Api:
+    """The API with its defaults."""
+    return make_api()
