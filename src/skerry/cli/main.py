@@ -5,6 +5,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from skerry import __version__
+from skerry.cli.demo import demo
 from skerry.cli.dev import dev
 from skerry.cli.serve import serve
 from skerry.domain.errors import RefusedError
@@ -20,6 +21,7 @@ cli = typer.Typer(
 )
 cli.command()(serve)
 cli.command()(dev)
+cli.command()(demo)
 
 
 @cli.command()
