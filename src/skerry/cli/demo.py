@@ -180,14 +180,14 @@ class _Story:
     def _showing(self, group: str, *, progress: float, phones: int) -> Any:
         async def seen() -> bool:
             cards = [card for phone in await self._phones() for card in phone["cards"] if card["group_id"] == group]
-            return sum(card["content_state"]["progress"] == progress for card in cards) >= phones
+            return len([card for card in cards if card["content_state"]["progress"] == progress]) >= phones
 
         return seen
 
     def _with_status(self, group: str, status: str, phones: int) -> Any:
         async def seen() -> bool:
             cards = [card for phone in await self._phones() for card in phone["cards"] if card["group_id"] == group]
-            return sum(card["status"] == status for card in cards) >= phones
+            return len([card for card in cards if card["status"] == status]) >= phones
 
         return seen
 
