@@ -1,21 +1,26 @@
 """The API as an ASGI application: routes, and one place where errors become answers."""
 
+import asyncio
 import math
+import time
 from collections.abc import Awaitable, Callable
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route as StarletteRoute
 
 from skerry.api.handlers import Handlers
+from skerry.api.metrics import ApiMetrics
 from skerry.api.openapi import describe
 from skerry.api.ports import ApiSettings, Services
 from skerry.api.problems import ProblemError, problem
+from skerry.api.request_log import RequestLog
 from skerry.api.rest3.errors import (
     INTERNAL,
     OVERLOADED,
@@ -25,7 +30,7 @@ from skerry.api.rest3.errors import (
     Rest3Error,
     invalid,
 )
-from skerry.api.routes import Route, table
+from skerry.api.routes import OBJECT, TEXT, Route, table
 from skerry.domain.errors import (
     IdempotencyConflictError,
     OverloadedError,
@@ -42,45 +47,55 @@ def build_api(
     services: Services, settings: ApiSettings, registry: CollectorRegistry, *, clock: Callable[[], Millis]
 ) -> Starlette:
     """The whole API over its services; `registry` is what `/metrics` shows."""
-    requests = Counter(
-        "skerry_http_requests",
-        "Requests answered, by operation and status.",
-        ["operation", "status"],
-        registry=registry,
-    )
-    routes = table(Handlers(services, settings, clock))
-    document = describe(routes, settings.version)
+    metrics = ApiMetrics(registry)
 
     async def openapi(_: Request) -> Response:
         return JSONResponse(document)
 
-    async def metrics(_: Request) -> Response:
+    async def exposition(_: Request) -> Response:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
-    return Starlette(
+    routes = [
+        *table(Handlers(services, settings, metrics, clock)),
+        Route("GET", "/openapi.json", "openapi", "This description", openapi, answer=OBJECT, public=True),
+        Route(
+            "GET", "/metrics", "metrics", "Counters", exposition, answer=TEXT, public=True, media_type="text/plain"
+        ),
+    ]  # fmt: skip
+    document = describe(routes, settings.version)
+    application = Starlette(
         routes=[
-            *(
-                StarletteRoute(route.path, _guarded(route, requests), methods=[route.method], name=route.name)
-                for route in routes
-            ),
-            StarletteRoute("/openapi.json", openapi, methods=["GET"]),
-            StarletteRoute("/metrics", metrics, methods=["GET"]),
+            StarletteRoute(
+                route.path,
+                _guarded(route, metrics, settings.answer_timeout),
+                methods=[route.method],
+                name=route.name,
+            )
+            for route in routes
         ],
+        middleware=[Middleware(RequestLog)],
         exception_handlers={HTTPException: _http_problem},  # type: ignore[dict-item]
     )
+    # A redirect loses the body of a POST in many clients; an unknown path is better told.
+    application.router.redirect_slashes = False
+    return application
 
 
-def _guarded(route: Route, requests: Counter) -> Callable[[Request], Awaitable[Response]]:
+def _guarded(route: Route, metrics: ApiMetrics, timeout: float) -> Callable[[Request], Awaitable[Response]]:
     rest3 = route.path.startswith("/rest/")
+    seconds = metrics.seconds.labels(route.name)
 
     async def endpoint(request: Request) -> Response:
+        began = time.perf_counter()
         try:
-            response = await route.handler(request)
+            async with asyncio.timeout(timeout):
+                response = await route.handler(request)
         except ClientDisconnect:
             response = Response(status_code=499)
         except Exception as error:  # noqa: BLE001 - the last net: nothing a caller sends may end in a traceback
             response = _rest3_answer(error) if rest3 else _problem_answer(error, request)
-        requests.labels(route.name, str(response.status_code)).inc()
+        metrics.requests.labels(route.name, str(response.status_code)).inc()
+        seconds.observe(time.perf_counter() - began)
         return response
 
     return endpoint

@@ -1,5 +1,6 @@
 """One handler per route: read, ask a service, answer. Errors are raised and shaped in one place (`app.py`)."""
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Callable
@@ -9,12 +10,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from skerry.api.auth import authenticate, client_address
-from skerry.api.limits import RateLimit
+from skerry.api.limits import RateLimit, bucket_of
+from skerry.api.metrics import ApiMetrics
 from skerry.api.ports import ApiSettings, Services
 from skerry.api.problems import ProblemError
 from skerry.api.rest3 import device_events, live_activities, users
 from skerry.api.rest3.errors import (
+    OVERLOADED,
     TOO_LARGE,
+    TOO_SLOW,
     UNKNOWN_GROUP,
     UNKNOWN_MESSAGE,
     UNKNOWN_USER,
@@ -22,7 +26,7 @@ from skerry.api.rest3.errors import (
     invalid,
     missing,
 )
-from skerry.api.rest3.fields import Fields, parse, read_date
+from skerry.api.rest3.fields import Fields, parse, read_date, storable
 from skerry.api.v1.events import read_report
 from skerry.domain.activity import Update
 from skerry.domain.app import Principal
@@ -40,13 +44,18 @@ _LARGEST = 2**62
 class Handlers:
     """The API's handlers over its services."""
 
-    def __init__(self, services: Services, settings: ApiSettings, clock: Callable[[], Millis]) -> None:
+    def __init__(
+        self, services: Services, settings: ApiSettings, metrics: ApiMetrics, clock: Callable[[], Millis]
+    ) -> None:
         self._services = services
         self._settings = settings
+        self._metrics = metrics
         self._clock = clock
         rates = settings.events_per_minute
         self._by_installation = RateLimit(*rates["installation"], clock=time.monotonic)
         self._by_address = RateLimit(*rates["address"], clock=time.monotonic)
+        limit = settings.requests_per_minute
+        self._by_key = None if limit is None else RateLimit(*limit, clock=time.monotonic)
 
     # Live Activities
 
@@ -85,8 +94,10 @@ class Handlers:
             known = await activities.update(principal.app.app_id, group_id, command)
         else:
             known = await activities.end(principal.app.app_id, group_id, command)
-        if not known and principal.app.strict_groups:
-            raise Rest3Error(UNKNOWN_GROUP)
+        if not known:
+            self._metrics.unknown_groups.inc()
+            if principal.app.strict_groups:
+                raise Rest3Error(UNKNOWN_GROUP)
         return JSONResponse({})
 
     async def fire_events(self, request: Request) -> Response:
@@ -253,11 +264,11 @@ class Handlers:
         app_id = (await self._principal(request)).app.app_id
         maximum, offset = _page(request)
         start, end = self._window(request)
-        token = request.query_params.get("token")
+        token = _optional(request, "token")
         found = await self._services.receipts.results(
             app_id,
             notification_key=_key(request) if "notificationKey" in request.query_params else None,
-            ext_id=request.query_params.get("extId"),
+            ext_id=_optional(request, "extId"),
             token=(normal_token(token) or token) if token else None,
             start=start,
             end=end,
@@ -280,8 +291,9 @@ class Handlers:
         """What an installation reports."""
         trusted = self._settings.trusted_proxies
         principal = await authenticate(request, self._services.keys, trusted, sdk_allowed=True)
+        request.state.app_id = principal.app.app_id
         report = read_report(await self._read(request), self._clock)
-        address = str(client_address(request, trusted))
+        address = bucket_of(client_address(request, trusted))
         count = len(report.events)
         wait = self._by_installation.take(f"{principal.app.app_id}/{report.installation_id}", count)
         wait = wait or self._by_address.take(address, count)
@@ -293,6 +305,8 @@ class Handlers:
         except WrongSecretError as error:
             detail = "the installation is bound to another secret: send the installationSecret it came with first"
             raise ProblemError(403, "Wrong installation secret", detail) from error
+        for outcome in result.outcomes:
+            self._metrics.device_events.labels(outcome.partition(":")[0]).inc()
         return JSONResponse({"outcomes": list(result.outcomes)})
 
     # Health
@@ -311,9 +325,22 @@ class Handlers:
     # Requests
 
     async def _principal(self, request: Request) -> Principal:
-        return await authenticate(request, self._services.keys, self._settings.trusted_proxies)
+        principal = await authenticate(request, self._services.keys, self._settings.trusted_proxies)
+        request.state.app_id = principal.app.app_id
+        if self._by_key is not None and (wait := self._by_key.take(str(principal.key.key_id), 1)):
+            raise Rest3Error(OVERLOADED, retry_after=wait)
+        return principal
 
     async def _read(self, request: Request) -> bytes:
+        try:
+            async with asyncio.timeout(self._settings.body_timeout):
+                return await self._gather(request)
+        except TimeoutError as error:
+            if request.url.path.startswith("/rest/"):
+                raise Rest3Error(TOO_SLOW) from error
+            raise ProblemError(408, "Request timeout", "the body did not arrive in time: send it again") from error
+
+    async def _gather(self, request: Request) -> bytes:
         body = bytearray()
         async for part in request.stream():
             body += part
@@ -358,10 +385,15 @@ def _idempotency(request: Request, body: bytes, fields: Fields | None) -> Idempo
 
 
 def _query(request: Request, name: str) -> str:
-    value = request.query_params.get(name)
+    value = _optional(request, name)
     if not value:
         raise missing(name)
     return value
+
+
+def _optional(request: Request, name: str) -> str | None:
+    value = request.query_params.get(name)
+    return None if value is None else storable(value, name, most=1024)
 
 
 def _number(request: Request, name: str, default: int, low: int, high: int) -> int:

@@ -2,6 +2,18 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
+from ipaddress import IPv6Address
+
+from skerry.domain.app import Address
+
+_HOST_BITS = 64
+
+
+def bucket_of(address: Address | None) -> str:
+    """One caller's bucket: an IPv6 host has a whole /64 to take addresses from."""
+    if isinstance(address, IPv6Address):
+        return f"{int(address) >> _HOST_BITS:x}::/64"
+    return str(address)
 
 
 class RateLimit:

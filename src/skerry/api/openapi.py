@@ -48,9 +48,7 @@ def describe(routes: Sequence[Route], version: str) -> dict[str, Any]:
 def _operation(route: Route) -> dict[str, Any]:
     answer: dict[str, Any] = {"description": "Done"}
     if route.answer is not None:
-        answer["content"] = {"application/json": {"schema": route.answer}}
-    elif route.public:
-        answer["content"] = {"application/json": {"schema": {"type": "object"}}}
+        answer["content"] = {route.media_type: {"schema": route.answer}}
     operation: dict[str, Any] = {
         "operationId": route.name,
         "summary": route.summary,

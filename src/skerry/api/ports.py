@@ -112,3 +112,9 @@ class ApiSettings:
         default_factory=lambda: {"installation": (120.0, 240.0), "address": (6_000.0, 20_000.0)}
     )
     """Device events: rate per minute and burst."""
+    requests_per_minute: tuple[float, float] | None = None
+    """Requests of one REST key: rate per minute and burst; None: no limit."""
+    body_timeout: float = 30.0
+    """Seconds that a request's body may take to arrive."""
+    answer_timeout: float = 60.0
+    """Seconds after which a request that has no answer yet gets an error."""

@@ -117,6 +117,8 @@ class Route:
     query: dict[str, bool] = field(default_factory=dict)
     public: bool = False
     """Answers without a key."""
+    media_type: str = "application/json"
+    """Of the answer."""
 
 
 def table(handlers: Handlers) -> list[Route]:

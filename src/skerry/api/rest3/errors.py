@@ -14,6 +14,7 @@ class ErrorKind:
 
 INTERNAL = ErrorKind(500, 2001, "Internal server error")
 INVALID_JSON = ErrorKind(400, 2009, "Invalid JSON")
+TOO_SLOW = ErrorKind(408, 2009, "Request body did not arrive in time")
 BAD_KEY = ErrorKind(403, 2010, "API key is invalid")
 BAD_ADDRESS = ErrorKind(403, 2021, "Your IP is not allowed")
 NOT_AUTHORIZED = ErrorKind(403, 2022, "You are not authorized to do this action")
