@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable
-from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -14,7 +13,7 @@ from skerry.api.limits import RateLimit, bucket_of
 from skerry.api.metrics import ApiMetrics
 from skerry.api.ports import ApiSettings, Services
 from skerry.api.problems import ProblemError
-from skerry.api.rest3 import device_events, live_activities, users
+from skerry.api.rest3 import device_events, live_activities, queries, statistics, users
 from skerry.api.rest3.errors import (
     OVERLOADED,
     TOO_LARGE,
@@ -26,19 +25,16 @@ from skerry.api.rest3.errors import (
     invalid,
     missing,
 )
-from skerry.api.rest3.fields import Fields, parse, read_date, storable
+from skerry.api.rest3.fields import Fields, parse
 from skerry.api.v1.events import read_report
 from skerry.domain.activity import Update
 from skerry.domain.app import Principal
 from skerry.domain.commands import Idempotency
 from skerry.domain.device import normal_token
 from skerry.domain.errors import WrongSecretError
-from skerry.domain.ids import AppId, Millis, NotificationKey
-from skerry.domain.receipt import PushResult, PushStats
+from skerry.domain.ids import AppId, Millis
 
 TWO_WEEKS = 14 * 24 * 3600 * 1000
-MOST_PER_PAGE = 1000
-_LARGEST = 2**62
 
 
 class Handlers:
@@ -215,7 +211,7 @@ class Handlers:
     async def get_profile(self, request: Request) -> Response:
         """A user's attributes."""
         app_id = (await self._principal(request)).app.app_id
-        ext_id = _query(request, "extId")
+        ext_id = queries.required(request, "extId")
         profile = await self._services.registry.profile(app_id, ext_id)
         if profile is None:
             raise Rest3Error(UNKNOWN_USER)
@@ -224,7 +220,7 @@ class Handlers:
     async def get_devices(self, request: Request) -> Response:
         """A user's devices."""
         app_id = (await self._principal(request)).app.app_id
-        ext_id = _query(request, "extId")
+        ext_id = queries.required(request, "extId")
         permitted = request.query_params.get("pushPermitted")
         if permitted not in (None, "true", "false"):
             raise invalid("Field 'pushPermitted' should be a boolean")
@@ -241,34 +237,34 @@ class Handlers:
     async def get_device_tokens(self, request: Request) -> Response:
         """All ordinary device tokens, page by page."""
         app_id = (await self._principal(request)).app.app_id
-        maximum, offset = _page(request)
+        maximum, offset = queries.page(request)
         page = await self._services.registry.device_tokens(app_id, maximum, offset)
         more = offset + len(page.items) < page.total
-        following = _next(request, maximum, offset) if more else None
+        following = queries.following(request, maximum, offset) if more else None
         return JSONResponse({"nextPage": following, "total": page.total, "devices": list(page.items)})
 
     async def get_push_stats(self, request: Request) -> Response:
         """Counts of one notification key, or of all in a window."""
         app_id = (await self._principal(request)).app.app_id
         if "notificationKey" in request.query_params:
-            stats = await self._services.receipts.stats(app_id, _key(request))
+            stats = await self._services.receipts.stats(app_id, queries.notification_key(request))
             if stats is None:
                 raise Rest3Error(UNKNOWN_MESSAGE)
-            return JSONResponse(_stats(stats))
+            return JSONResponse(statistics.counted(stats))
         start, end = self._window(request)
         found = await self._services.receipts.stats_between(app_id, start, end)
-        return JSONResponse({"messages": [_stats(one) for one in found]})
+        return JSONResponse({"messages": [statistics.counted(one) for one in found]})
 
     async def get_push_result(self, request: Request) -> Response:
         """What became of each start, page by page."""
         app_id = (await self._principal(request)).app.app_id
-        maximum, offset = _page(request)
+        maximum, offset = queries.page(request)
         start, end = self._window(request)
-        token = _optional(request, "token")
+        token = queries.optional(request, "token")
         found = await self._services.receipts.results(
             app_id,
-            notification_key=_key(request) if "notificationKey" in request.query_params else None,
-            ext_id=_optional(request, "extId"),
+            notification_key=queries.notification_key(request) if "notificationKey" in request.query_params else None,
+            ext_id=queries.optional(request, "extId"),
             token=(normal_token(token) or token) if token else None,
             start=start,
             end=end,
@@ -277,12 +273,12 @@ class Handlers:
         )
         if found is None:
             raise Rest3Error(UNKNOWN_MESSAGE)
-        following = _next(request, maximum, offset) if found.more else None
-        return JSONResponse({"nextPage": following, "list": [_result(one) for one in found.items]})
+        following = queries.following(request, maximum, offset) if found.more else None
+        return JSONResponse({"nextPage": following, "list": [statistics.result(one) for one in found.items]})
 
     def _window(self, request: Request) -> tuple[Millis, Millis]:
-        end = _moment(request, "end") or self._clock()
-        start = _moment(request, "start")
+        end = queries.moment(request, "end") or self._clock()
+        start = queries.moment(request, "start")
         return (Millis(max(end - TWO_WEEKS, 0)) if start is None else start), end
 
     # Devices
@@ -382,71 +378,3 @@ def _idempotency(request: Request, body: bytes, fields: Fields | None) -> Idempo
     if len(key) > 300:  # noqa: PLR2004 - a key, not a document
         raise invalid("Header 'Idempotency-Key' should have at most 300 characters")
     return Idempotency(key, hashlib.sha256(request.url.path.encode() + b"\n" + body).digest())
-
-
-def _query(request: Request, name: str) -> str:
-    value = _optional(request, name)
-    if not value:
-        raise missing(name)
-    return value
-
-
-def _optional(request: Request, name: str) -> str | None:
-    value = request.query_params.get(name)
-    return None if value is None else storable(value, name, most=1024)
-
-
-def _number(request: Request, name: str, default: int, low: int, high: int) -> int:
-    text = request.query_params.get(name)
-    if text is None:
-        return default
-    if not (text.isascii() and text.isdigit()) or not low <= int(text[:20]) <= high:
-        raise invalid(f"Field '{name}' should be a number between {low} and {high}")
-    return int(text[:20])
-
-
-def _page(request: Request) -> tuple[int, int]:
-    return _number(request, "max", 10, 1, MOST_PER_PAGE), _number(request, "offset", 0, 0, _LARGEST)
-
-
-def _key(request: Request) -> NotificationKey:
-    return NotificationKey(_number(request, "notificationKey", 0, 0, _LARGEST))
-
-
-def _moment(request: Request, name: str) -> Millis | None:
-    text = request.query_params.get(name)
-    if text is None:
-        return None
-    moment = read_date(int(text[:20])) if text.isascii() and text.isdigit() else read_date(text)
-    if moment is None:
-        raise invalid(f"Field '{name}' should be a date in epoch milliseconds")
-    return moment
-
-
-def _next(request: Request, maximum: int, offset: int) -> str:
-    query = {**request.query_params, "max": str(maximum), "offset": str(offset + maximum)}
-    return str(request.url.replace(query=urlencode(query)))
-
-
-def _stats(stats: PushStats) -> dict[str, object]:
-    return {
-        "notificationKey": stats.notification_key,
-        "status": stats.status,
-        "startDate": stats.started_at,
-        "endDate": stats.ended_at,
-        "stats": [{"platform": "IOS", "sent": stats.sent, "failed": stats.failed, "clicked": 0}],
-    }
-
-
-def _result(result: PushResult) -> dict[str, object]:
-    return {
-        "platform": "IOS",
-        "status": "SUCCESS" if result.succeeded else "FAILED",
-        "errorCode": result.error_code,
-        "errorMsg": result.error,
-        "installationId": result.installation_id,
-        "extId": result.ext_id,
-        "timeStamp": result.at,
-        "msgTitle": result.title,
-        "msgText": result.text,
-    }
