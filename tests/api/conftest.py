@@ -140,6 +140,12 @@ def assemble(settings: ApiSettings | None = None, *, client_address: str = "203.
     return Api(activities, registry, receipts, health, app, client)
 
 
+@pytest.fixture(scope="session")
+def assembly() -> Callable[..., Api]:
+    """`assemble`, for tests that keep one API over many examples."""
+    return assemble
+
+
 @pytest.fixture
 async def make_api() -> AsyncIterator[Callable[..., Api]]:
     """Makes APIs with other settings."""
