@@ -5,8 +5,10 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from skerry import __version__
+from skerry.cli import app_commands, key_commands
 from skerry.cli.demo import demo
 from skerry.cli.dev import dev
+from skerry.cli.doctor import doctor
 from skerry.cli.serve import serve
 from skerry.domain.errors import RefusedError
 from skerry.store.errors import StoreError
@@ -22,6 +24,9 @@ cli = typer.Typer(
 cli.command()(serve)
 cli.command()(dev)
 cli.command()(demo)
+cli.command()(doctor)
+cli.add_typer(app_commands.commands, name="app")
+cli.add_typer(key_commands.commands, name="key")
 
 
 @cli.command()

@@ -19,7 +19,8 @@ from skerry.domain.unit_of_work import UnitOfWork
 REMEMBERED_FOR = 5.0
 """Seconds that apps and keys are remembered: how long a revoked key may go on working."""
 _MOST_REMEMBERED = 10_000
-PREFIX = 8
+PREFIX = 12
+"""Characters of a key that are kept to tell it from others: its kind, and four of the secret."""
 
 
 class AppRecords(Protocol):

@@ -1,0 +1,145 @@
+"""`skerry app`: the iOS apps that this server pushes for."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from skerry.app import open_admin
+from skerry.domain.app import App
+from skerry.domain.errors import RefusedError
+from skerry.domain.push import Endpoint, Environment
+from skerry.settings import load
+
+commands = typer.Typer(help="The iOS apps that this server pushes for.", no_args_is_help=True)
+
+Data = Annotated[Path | None, typer.Option("--data", help="Directory of the database and the key ring.")]
+HTTPS = 443
+
+
+@commands.command()
+def add(
+    name: Annotated[str, typer.Option(help="How the app is called here.")],
+    bundle_id: Annotated[str, typer.Option(help="Its bundle id, such as com.example.app.")],
+    team_id: Annotated[str | None, typer.Option(help="Ten characters, from Apple's developer pages.")] = None,
+    key_id: Annotated[str | None, typer.Option(help="Ten characters: the id of the APNs key.")] = None,
+    p8: Annotated[Path | None, typer.Option(help="The .p8 file of the APNs key.", exists=True, dir_okay=False)] = None,
+    environment: Annotated[
+        Environment, typer.Option(help="Where devices are tried that have not said theirs.")
+    ] = Environment.PRODUCTION,
+    endpoint_production: Annotated[str | None, typer.Option(help="Another APNs, as host:port.")] = None,
+    endpoint_sandbox: Annotated[str | None, typer.Option(help="Another sandbox APNs, as host:port.")] = None,
+    ca_bundle: Annotated[Path | None, typer.Option(help="PEM file of roots for these endpoints.", exists=True)] = None,
+    data: Data = None,
+) -> None:
+    """Add an app.
+
+    Example: skerry app add --name shop --bundle-id com.example.shop --team-id TEAM123456 --key-id KEY1234567 --p8 K.p8
+    """
+    endpoints = {
+        kind: _endpoint(text, ca_bundle)
+        for kind, text in ((Environment.PRODUCTION, endpoint_production), (Environment.SANDBOX, endpoint_sandbox))
+        if text is not None
+    }
+    private_key = p8.read_bytes() if p8 is not None else None
+    if private_key is not None and not (team_id and key_id):
+        raise RefusedError("a .p8 file needs --team-id and --key-id: both stand on Apple's page of the key")
+
+    async def work() -> App:
+        async with open_admin(load(data_dir=data)) as admin:
+            return await admin.apps.create(
+                name,
+                bundle_id,
+                team_id=team_id,
+                key_id=key_id,
+                private_key=private_key,
+                environment=environment,
+                endpoints=endpoints,
+            )
+
+    app = asyncio.run(work())
+    Console().print(f"App {app.name} has number {app.app_id}. Next: skerry key create --app {app.name} --kind rest")
+
+
+@commands.command("set")
+def change(
+    app: Annotated[str, typer.Argument(help="Its name or number.")],
+    p8: Annotated[Path | None, typer.Option(help="A new .p8 file.", exists=True, dir_okay=False)] = None,
+    team_id: Annotated[str | None, typer.Option(help="A new team id.")] = None,
+    key_id: Annotated[str | None, typer.Option(help="The new key's id.")] = None,
+    strict_groups: Annotated[
+        bool | None, typer.Option(help="Answer updates of unknown groups with an error instead of 200.")
+    ] = None,
+    data: Data = None,
+) -> None:
+    """Change an app's APNs key or rules; a running service follows within seconds."""
+
+    async def work() -> App:
+        async with open_admin(load(data_dir=data)) as admin:
+            found = await admin.apps.find(app)
+            if found is None:
+                raise RefusedError(f"there is no app {app!r}: skerry app list shows those that are")
+            changed = replace(
+                found,
+                private_key=p8.read_bytes() if p8 is not None else found.private_key,
+                team_id=team_id or found.team_id,
+                key_id=key_id or found.key_id,
+                strict_groups=found.strict_groups if strict_groups is None else strict_groups,
+            )
+            await admin.apps.save(changed)
+            return changed
+
+    Console().print(f"App {asyncio.run(work()).name} is changed.")
+
+
+@commands.command("list")
+def list_apps(data: Data = None) -> None:
+    """List the apps."""
+
+    async def work() -> Sequence[App]:
+        async with open_admin(load(data_dir=data)) as admin:
+            return await admin.apps.list()
+
+    apps = asyncio.run(work())
+    table = Table("number", "name", "bundle id", "team", "APNs key", "environment")
+    for app in apps:
+        table.add_row(
+            str(app.app_id), app.name, app.bundle_id, app.team_id or "–", app.key_id or "–", app.environment.value
+        )
+    Console().print(table if apps else "There is no app yet: skerry app add --help says how to add one.")
+
+
+@commands.command()
+def show(app: Annotated[str, typer.Argument(help="Its name or number.")], data: Data = None) -> None:
+    """Show one app."""
+
+    async def work() -> App | None:
+        async with open_admin(load(data_dir=data)) as admin:
+            return await admin.apps.find(app)
+
+    found = asyncio.run(work())
+    if found is None:
+        raise RefusedError(f"there is no app {app!r}: skerry app list shows those that are")
+    table = Table(show_header=False)
+    table.add_row("number", str(found.app_id))
+    table.add_row("name", found.name)
+    table.add_row("bundle id", found.bundle_id)
+    table.add_row("topic", found.topic)
+    table.add_row("team, key", f"{found.team_id or '–'}, {found.key_id or '–'}")
+    table.add_row("private key", "sealed at rest" if found.private_key else "missing: skerry app set --p8 FILE")
+    table.add_row("environment", found.environment.value)
+    for environment, endpoint in found.endpoints.items():
+        table.add_row(f"APNs, {environment.value}", f"{endpoint}  {endpoint.ca_file or ''}")
+    Console().print(table)
+
+
+def _endpoint(text: str, ca_bundle: Path | None) -> Endpoint:
+    host, _, port = text.rpartition(":") if ":" in text else (text, "", str(HTTPS))
+    if not host or not port.isdigit() or not 0 < int(port) < 65_536:  # noqa: PLR2004 - ports
+        raise RefusedError(f"{text!r} is not an endpoint: write it as host:port")
+    return Endpoint(host, int(port), str(ca_bundle.resolve()) if ca_bundle is not None else None)

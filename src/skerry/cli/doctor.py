@@ -1,0 +1,119 @@
+"""`skerry doctor`: what is wrong with this installation, and what to do about it."""
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from skerry.apns import ApnsClient
+from skerry.app import Admin, open_admin
+from skerry.domain.app import App
+from skerry.domain.push import Credential, Route
+from skerry.settings import Settings, load
+from skerry.store.errors import StoreError
+from skerry.store.sealing import SealError
+
+EARLIEST = 1_767_225_600
+"""2026-01-01: a clock before this is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. `fix` is None where all is well."""
+
+    what: str
+    found: str
+    fix: str | None = None
+
+
+def doctor(
+    data: Annotated[Path | None, typer.Option("--data", help="Directory of the database and the key ring.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """Check configuration, clock, store, keys and the way to APNs; exit with 1 where something has to be mended."""
+    findings = asyncio.run(_collect(load(data_dir=data)))
+    if as_json:
+        print(json.dumps([asdict(one) for one in findings], indent=2))  # noqa: T201 - what was asked for
+    else:
+        console = Console(soft_wrap=True)
+        for one in findings:
+            mark = "[green]✓[/]" if one.fix is None else "[red]✗[/]"
+            console.print(f"{mark} {one.what}: {one.found}")
+            if one.fix is not None:
+                console.print(f"    → {one.fix}")
+    if any(one.fix for one in findings):
+        raise typer.Exit(1)
+
+
+async def _collect(settings: Settings) -> list[Finding]:
+    return [one async for one in _look(settings)]
+
+
+async def _look(settings: Settings) -> AsyncIterator[Finding]:
+    yield Finding("settings", "read, no unknown keys")
+    yield _clock()
+    directory = settings.data_dir
+    if not directory.exists():
+        yield Finding("data directory", f"{directory} is not there", "run skerry app add, or name another with --data")
+        return
+    if not os.access(directory, os.W_OK):
+        yield Finding("data directory", f"{directory} cannot be written", "give it to the user that runs skerry")
+        return
+    try:
+        async with open_admin(settings) as admin:
+            yield await _store(admin)
+            apps = await admin.apps.list()
+            if not apps:
+                yield Finding("apps", "none", "add one: skerry app add --help")
+            for listed in apps:
+                async for finding in _app(admin, listed):
+                    yield finding
+    except (StoreError, SealError) as error:
+        yield Finding("store", str(error), "restore the data directory from its backup, key ring included")
+
+
+def _clock() -> Finding:
+    now = time.time()
+    if now < EARLIEST:
+        return Finding(
+            "clock", time.strftime("%Y-%m-%d", time.gmtime(now)), "set the clock: APNs refuses tokens from it"
+        )
+    return Finding("clock", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now)))
+
+
+async def _store(admin: Admin) -> Finding:
+    answer = await admin.store.read(lambda tx: tx.connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+    if answer != "ok":
+        return Finding("store", str(answer), "stop the service and restore the database from its backup")
+    return Finding("store", "opens, and is sound")
+
+
+async def _app(admin: Admin, listed: App) -> AsyncIterator[Finding]:
+    what = f"app {listed.name}"
+    try:
+        app = await admin.apps.app(listed.app_id)
+    except SealError as error:
+        yield Finding(what, str(error), "restore the key ring, or give the key again: skerry app set --p8 FILE")
+        return
+    if app is None or app.private_key is None or app.team_id is None or app.key_id is None:
+        fix = f"skerry app set {listed.name} --p8 FILE --team-id … --key-id …"
+        yield Finding(what, "has no APNs key", fix)
+        return
+    if not any(key.revoked_at is None for key in await admin.apps.keys(app.app_id)):
+        yield Finding(what, "has no API key", f"skerry key create --app {app.name} --kind rest")
+    async with ApnsClient() as client:
+        for environment, endpoint in app.endpoints.items():
+            route = Route(Credential(app.team_id, app.key_id, app.private_key), endpoint)
+            report = await client.probe(route, timeout=5.0)
+            reached = f"{what}, {environment.value}"
+            if report.problem is not None:
+                yield Finding(reached, report.problem, "open the way to this host, or name another endpoint")
+            else:
+                yield Finding(reached, f"{endpoint} answers ({report.tls_version}, HTTP/2)")
