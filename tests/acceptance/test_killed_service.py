@@ -1,0 +1,111 @@
+"""`kill -9` of the service at random moments of a start, an update and an end: every card ends on the newest state."""
+
+import asyncio
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from skerry.cli.dev import REST_KEY, DevService, run_dev
+from skerry.simulator.phone.card import CardStatus
+
+GROUP = "match-1"
+CARDS = 2_000
+
+
+def start(seed: int) -> dict[str, Any]:
+    return {
+        "message": {
+            "title": "Kick-off",
+            "text": "It begins",
+            "platforms": ["IOS"],
+            "contentState": {"title": "0", "subtitle": f"seed {seed}", "progress": 0},
+            "liveActAttr": {"referenceId": GROUP, "category": "match"},
+            "liveActAttrType": "LiveActivityAttributes",
+            "groupId": GROUP,
+        },
+        "type": "LIVE_ACTIVITY",
+        "target": {"sendToAll": True},
+        "extRef": "kick-off",
+    }
+
+
+def change(action: str, title: str) -> dict[str, Any]:
+    state = {"title": title, "subtitle": action, "progress": 1}
+    return {"groupId": GROUP, "action": action, "contentState": state, "priority": 10}
+
+
+async def persistently(client: httpx2.AsyncClient, operation: str, body: dict[str, Any]) -> None:
+    """As a backend does: try again until it is answered; only an answer counts."""
+    while True:
+        try:
+            answer = await client.post(f"/rest/3.0/{operation}", json=body)
+        except httpx2.HTTPError:
+            await asyncio.sleep(0.05)
+            continue
+        assert answer.status_code == 200, answer.text
+        return
+
+
+async def kill_at_random(service: DevService, dice: random.Random, kills: int) -> None:
+    for _ in range(kills):
+        await asyncio.sleep(dice.uniform(0.02, 1.2))
+        service.process.kill()
+        restarts = service.restarts
+        while service.restarts == restarts:
+            await asyncio.sleep(0.01)
+        service.restarts = 0  # the parent's back-off is for services that cannot start
+
+
+async def outlive(seed: int, directory: Path, cards: int, port: int) -> None:
+    dice = random.Random(seed)
+    async with run_dev(directory, host="127.0.0.1", port=port, phones=cards) as service:
+        world = service.simulation.world
+        headers = {"X-netmera-api-key": REST_KEY}
+        async with httpx2.AsyncClient(base_url=service.url, headers=headers, timeout=5.0) as client:
+            async with asyncio.timeout(60):
+                while await registered(client) < cards:
+                    await asyncio.sleep(0.05)
+            killer = asyncio.create_task(kill_at_random(service, dice, kills=3))
+            await persistently(client, "sendBulkNotification", start(seed))
+            await asyncio.sleep(dice.uniform(0, 1.0))
+            await persistently(client, "update-live-activity", change("UPDATE", "1"))
+            await asyncio.sleep(dice.uniform(0, 1.0))
+            await persistently(client, "update-live-activity", change("END", "2"))
+            await killer
+
+            def finished() -> int:
+                shown = [card for phone in world.phones.values() for card in phone.cards]
+                return sum(card.status is CardStatus.ENDED and b'"2"' in card.content_state for card in shown)
+
+            async with asyncio.timeout(60):
+                while finished() < cards:
+                    await asyncio.sleep(0.1)
+        starts = Counter(
+            entry.token
+            for entry in service.simulation.ledger.entries(event="start", limit=10 * cards)
+            if entry.delivered
+        )
+        assert len(starts) == cards
+        assert max(starts.values()) == 1
+
+
+async def registered(client: httpx2.AsyncClient) -> int:
+    text = (await client.get("/metrics")).text
+    line = 'skerry_http_requests_total{operation="reportEvents",status="200"} '
+    return next((int(float(one[len(line) :])) for one in text.splitlines() if one.startswith(line)), 0)
+
+
+@pytest.mark.parametrize("seed", [1])
+async def test_every_card_ends_on_the_newest_state_and_no_start_is_sent_twice(seed: int, tmp_path: Path) -> None:
+    await outlive(seed, tmp_path, 200, 18_100 + seed)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("seed", range(100, 120))
+async def test_two_thousand_cards_outlive_it_too(seed: int, tmp_path: Path) -> None:
+    await outlive(seed, tmp_path, CARDS, 18_100 + seed)
