@@ -43,6 +43,9 @@ from skerry.store.sqlite.transaction import SqliteTransaction
 log = structlog.get_logger()
 
 SWEEP_EVERY = 3600.0
+HOUR = 3_600_000
+"""Milliseconds."""
+DAY = 24 * HOUR
 CHANNELS = (*(lane.name for lane in Lane), "plans", "timers")
 
 
@@ -132,7 +135,7 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
             for name, work in (
                 ("sender", sender.run),
                 ("timekeeper", timekeeper.run),
-                ("retention", lambda: _retain(store)),
+                ("retention", lambda: _retain(store, _keep(settings))),
             )
         ]
         receipts = Receipts(store)
@@ -160,9 +163,9 @@ async def _supervised(work: Callable[[], object]) -> None:
             await asyncio.sleep(1.0)
 
 
-async def _retain(store: SqliteStore) -> None:
+async def _retain(store: SqliteStore, keep: Keep) -> None:
     while True:
-        await sweep_all(store, Keep(), now())
+        await sweep_all(store, keep, now())
         await asyncio.sleep(SWEEP_EVERY)
 
 
@@ -242,11 +245,23 @@ def _sender(settings: Settings) -> SenderSettings:
     )
 
 
+def _keep(settings: Settings) -> Keep:
+    retention = settings.retention
+    starts = int(retention.starts_days * DAY)
+    return Keep(
+        settled_ms=int(retention.updates_days * DAY),
+        starts_ms=starts,
+        ended_ms=starts,
+        idempotency_ms=int(retention.idempotency_hours * HOUR),
+    )
+
+
 def _api(settings: Settings) -> ApiSettings:
     limits = settings.limits
+    per_key = limits.requests_per_key_per_minute
     return ApiSettings(
         max_body_bytes=settings.http.max_body_bytes,
-        trusted_proxies=tuple(settings.http.trusted_proxies),
+        trusted_proxies=settings.http.trusted_proxies,
         strict_notification_key=settings.rest3.strict_notification_key,
         timezone=settings.rest3.timezone,
         version=__version__,
@@ -254,4 +269,7 @@ def _api(settings: Settings) -> ApiSettings:
             "installation": (limits.events_per_installation_per_minute, limits.events_per_installation_burst),
             "address": (limits.events_per_address_per_minute, limits.events_per_address_burst),
         },
+        requests_per_minute=None if per_key is None else (per_key, limits.requests_per_key_burst),
+        body_timeout=settings.http.body_timeout_s,
+        answer_timeout=settings.http.answer_timeout_s,
     )

@@ -1,20 +1,53 @@
 """Settings: a TOML file, then the environment (`SKERRY_…`, nested with `__`), then flags; unknown keys are errors."""
 
 import os
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
 CONFIG_FILE = "skerry.toml"
 CONFIG_VARIABLE = "SKERRY_CONFIG"
+PREFIX = "SKERRY_"
+DELIMITER = "__"
+
+_KUBERNETES = re.compile(r"SKERRY_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)")
+"""Variables that Kubernetes puts into every pod beside a Service called `skerry`: not ours, and not mistakes."""
+
+
+class WrongSettingsError(Exception):
+    """The settings cannot be used. Its text names each key that is wrong, where it stands, and what to write."""
+
+
+def _separated(value: object) -> object:
+    """The environment has no lists: there, commas separate."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f"{name!r} is not a time zone: write it as UTC or Europe/Istanbul") from error
+    return name
+
+
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_separated)]
 
 
 class Section(BaseModel):
@@ -28,10 +61,12 @@ class Http(Section):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=1, le=65535, description="Port to listen on.")
-    trusted_proxies: list[IPv4Network | IPv6Network] = Field(
-        default_factory=list, description="Networks whose X-Forwarded-For header is believed."
+    trusted_proxies: Networks = Field(
+        (), description="Networks whose `X-Forwarded-For` header is believed; in the environment separated by commas."
     )
     max_body_bytes: int = Field(1 << 20, ge=16_384, description="Largest request body.")
+    body_timeout_s: float = Field(30.0, gt=0, description="Seconds that a request's body may take to arrive.")
+    answer_timeout_s: float = Field(60.0, gt=0, description="Seconds after which an unanswered request gets an error.")
     simulator_url: str | None = Field(
         None, description="A simulator whose API is passed on under /simulator/; `skerry dev` sets it."
     )
@@ -78,28 +113,44 @@ class Apns(Section):
 
 
 class Limits(Section):
-    """How fast devices may report events."""
+    """How fast callers may call, and devices may report events."""
 
     events_per_installation_per_minute: float = Field(120.0, gt=0, description="Steady rate of one installation.")
     events_per_installation_burst: float = Field(240.0, ge=1, description="Events it may report at once.")
     events_per_address_per_minute: float = Field(6_000.0, gt=0, description="Steady rate of one address.")
     events_per_address_burst: float = Field(20_000.0, ge=1, description="Events it may report at once.")
+    requests_per_key_per_minute: float | None = Field(
+        None, gt=0, description="Steady rate of one REST key; unset: no limit."
+    )
+    requests_per_key_burst: float = Field(100.0, ge=1, description="Requests it may make at once, where there is one.")
 
 
 class Rest3(Section):
     """The drop-in API."""
 
     strict_notification_key: bool = Field(
-        default=False, description="Refuse an integer notificationKey, as Netmera does."
+        default=False, description="Refuse an integer `notificationKey`, as Netmera does."
     )
-    timezone: str = Field("UTC", description="Zone of a schedule.startTime, which carries none.")
+    timezone: Annotated[str, AfterValidator(_known_zone)] = Field(
+        "UTC", description="Zone of a `schedule.startTime`, which carries none."
+    )
+
+
+class Retention(Section):
+    """How long what is kept."""
+
+    updates_days: float = Field(2.0, gt=0, description="Days that superseded updates and their verdicts are kept.")
+    starts_days: float = Field(
+        90.0, ge=1, description="Days that starts, their statistics and ended activities are kept."
+    )
+    idempotency_hours: float = Field(24.0, gt=0, description="Hours in which a repeated request is recognised.")
 
 
 class Settings(BaseSettings):
     """All settings."""
 
     model_config = SettingsConfigDict(
-        env_prefix="SKERRY_", env_nested_delimiter="__", extra="forbid", frozen=True, toml_file=CONFIG_FILE
+        env_prefix=PREFIX, env_nested_delimiter=DELIMITER, extra="forbid", frozen=True, toml_file=CONFIG_FILE
     )
 
     data_dir: Path = Field(Path("data"), description="Directory of the database and the key ring.")
@@ -110,6 +161,7 @@ class Settings(BaseSettings):
     apns: Apns = Apns()
     limits: Limits = Limits()
     rest3: Rest3 = Rest3()
+    retention: Retention = Retention()
 
     @classmethod
     def settings_customise_sources(
@@ -122,7 +174,7 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Flags before the environment before the file."""
         del dotenv_settings, file_secret_settings
-        file = Path(os.environ.get(CONFIG_VARIABLE, CONFIG_FILE))
+        file = Path(os.environ.get(CONFIG_VARIABLE) or CONFIG_FILE)
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
 
     @property
@@ -137,9 +189,71 @@ class Settings(BaseSettings):
 
 
 def load(**flags: Any) -> Settings:
-    """The settings in force; flags that are None do not count.
+    """The settings in force.
+
+    Args:
+        flags: what the command line says, by setting; a section is a mapping. What is None does not count.
 
     Raises:
-        pydantic.ValidationError: naming each key that is unknown or wrong.
+        WrongSettingsError: naming each key that is unknown or wrong.
     """
-    return Settings(**{name: value for name, value in flags.items() if value is not None})
+    named = os.environ.get(CONFIG_VARIABLE)
+    if named and not Path(named).is_file():
+        raise WrongSettingsError(f"there is no configuration file {named}: {CONFIG_VARIABLE} or --config names it")
+    problems = list(_unknown_variables(os.environ))
+    settings: Settings | None = None
+    try:
+        settings = Settings(**_said(flags))
+    except ValidationError as error:
+        problems += [_problem(one["loc"], one["type"], one["msg"]) for one in error.errors()]
+    except tomllib.TOMLDecodeError as error:
+        problems.append(f"{named or CONFIG_FILE} is not TOML: {error}")
+    except SettingsError as error:
+        problems.append(f"{error}: write its members as {PREFIX}SECTION{DELIMITER}KEY")
+    if settings is None or problems:
+        raise WrongSettingsError("the settings are wrong: " + "; ".join(problems))
+    return settings
+
+
+def described(model: type[BaseModel] = Settings, path: tuple[str, ...] = ()) -> Iterator[tuple[str, FieldInfo]]:
+    """Every setting by its path (`http.port`), in the order of this file."""
+    for name, field in model.model_fields.items():
+        section = field.annotation
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            yield from described(section, (*path, name))
+        else:
+            yield ".".join((*path, name)), field
+
+
+def variable(path: str) -> str:
+    """The environment variable of a setting."""
+    return PREFIX + path.upper().replace(".", DELIMITER)
+
+
+def _said(flags: Mapping[str, Any]) -> dict[str, Any]:
+    said = {name: _said(value) if isinstance(value, Mapping) else value for name, value in flags.items()}
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def _unknown_variables(environment: Iterable[str]) -> Iterator[str]:
+    """Pydantic overlooks variables that belong to no field, so that a misspelt section would go unnoticed."""
+    paths = [path for path, _ in described()]
+    sections = {path.split(".")[0] for path in paths}
+    for name in sorted(environment):
+        upper = name.upper()
+        if not upper.startswith(PREFIX) or upper == CONFIG_VARIABLE or _KUBERNETES.fullmatch(upper):
+            continue
+        if upper.removeprefix(PREFIX).split(DELIMITER)[0].lower() not in sections:
+            yield f"{name} is not a setting{_suggestion(upper, [variable(path) for path in paths])}"
+
+
+def _problem(where: tuple[int | str, ...], kind: str, text: str) -> str:
+    path = ".".join(map(str, where))
+    if kind == "extra_forbidden":
+        return f"{path} is not a setting{_suggestion(path, [path for path, _ in described()])}"
+    return f"{path}: {text.removeprefix('Value error, ')}"
+
+
+def _suggestion(name: str, known: list[str]) -> str:
+    close = get_close_matches(name, known, n=1)
+    return f", did you mean {close[0]}?" if close else ""

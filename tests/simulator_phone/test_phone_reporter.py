@@ -88,7 +88,7 @@ async def running(service: FakeService, clock: Clock | None = None, **options: A
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - looks from outside
+        while not condition():
             await asyncio.sleep(0.005)
 
 

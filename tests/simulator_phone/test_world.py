@@ -166,7 +166,7 @@ async def test_run_lets_time_pass_without_being_told(world: World) -> None:
     running = asyncio.create_task(world.run())
     world.clock.advance(12 * 3600)
     async with asyncio.timeout(5):
-        while phone.visible_cards:  # noqa: ASYNC110 - looks from outside
+        while phone.visible_cards:
             await asyncio.sleep(0.01)
     running.cancel()
     with contextlib.suppress(asyncio.CancelledError):

@@ -9,7 +9,8 @@ import uvicorn
 from rich.console import Console
 
 from skerry.app import open_service
-from skerry.settings import Http, Settings, load
+from skerry.log import configure
+from skerry.settings import Settings, load
 
 GRACE = 10
 """Seconds that open requests get when the service is asked to stop."""
@@ -25,9 +26,9 @@ def serve(
 
     Settings come from skerry.toml, then from SKERRY_… variables, then from these flags.
     """
-    settings = load(data_dir=data)
-    http = settings.http.model_copy(update={k: v for k, v in {"host": host, "port": port}.items() if v is not None})
-    settings = settings.model_copy(update={"http": Http.model_validate(http.model_dump())})
+    settings = load(data_dir=data, http={"host": host, "port": port})
+    configure(settings.log.level, settings.log.format)
+    set_up(settings.log)
     if not quiet:
         Console().print(f"Skerry answers on http://{settings.http.host}:{settings.http.port}")
     uvicorn_loop = uvicorn.Config("skerry:app", loop="auto").get_loop_factory()
@@ -41,7 +42,7 @@ async def _serve(settings: Settings) -> None:
             service.api,
             host=settings.http.host,
             port=settings.http.port,
-            log_level=settings.log.level,
+            log_config=None,  # ours writes uvicorn's lines too
             access_log=False,
             lifespan="off",
             timeout_graceful_shutdown=GRACE,
