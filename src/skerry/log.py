@@ -5,17 +5,11 @@ import sys
 
 import structlog
 
-from skerry.settings import Log
 
-
-def set_up(settings: Log) -> None:
-    """Configure logging for this process."""
-    level = logging.getLevelNamesMapping()[settings.level.upper()]
-    renderer = (
-        structlog.processors.JSONRenderer()
-        if settings.format == "json"
-        else structlog.dev.ConsoleRenderer(colors=False)
-    )
+def configure(level: str, style: str) -> None:
+    """Configure logging for this process: least level written, and `console` or `json`."""
+    least = logging.getLevelNamesMapping()[level.upper()]
+    renderer = structlog.processors.JSONRenderer() if style == "json" else structlog.dev.ConsoleRenderer(colors=False)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -24,7 +18,7 @@ def set_up(settings: Log) -> None:
             structlog.processors.format_exc_info,
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        wrapper_class=structlog.make_filtering_bound_logger(least),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )

@@ -28,7 +28,6 @@ def serve(
     """
     settings = load(data_dir=data, http={"host": host, "port": port})
     configure(settings.log.level, settings.log.format)
-    set_up(settings.log)
     if not quiet:
         Console().print(f"Skerry answers on http://{settings.http.host}:{settings.http.port}")
     uvicorn_loop = uvicorn.Config("skerry:app", loop="auto").get_loop_factory()
