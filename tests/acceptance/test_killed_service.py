@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import httpx2
 import pytest
 
 from skerry.cli.dev import REST_KEY, DevService, run_dev
+from skerry.simulator.apns.ledger import Entry, Ledger
 from skerry.simulator.phone.card import CardStatus
 
 GROUP = "match-1"
@@ -84,13 +86,16 @@ async def outlive(seed: int, directory: Path, cards: int, port: int) -> None:
             async with asyncio.timeout(60):
                 while finished() < cards:
                     await asyncio.sleep(0.1)
-        starts = Counter(
-            entry.token
-            for entry in service.simulation.ledger.entries(event="start", limit=10 * cards)
-            if entry.delivered
-        )
+        starts = Counter(entry.token for entry in all_entries(service.simulation.ledger, event="start"))
         assert len(starts) == cards
         assert max(starts.values()) == 1
+
+
+def all_entries(ledger: Ledger, event: str) -> Iterator[Entry]:
+    seen = 0
+    while page := ledger.entries(seen, 1000, event=event):
+        yield from page
+        seen = page[-1].number
 
 
 async def registered(client: httpx2.AsyncClient) -> int:

@@ -105,7 +105,7 @@ class Api:
         return await self.client.post("/v1/events", **content, headers=headers, **options)
 
 
-def assemble(settings: ApiSettings | None = None, *, client_address: str = "203.0.113.9") -> Api:
+def assemble(settings: ApiSettings | None = None, *, client_address: str = "203.0.113.9", now: Millis = NOW) -> Api:
     """An API of its own, over recorded services."""
     activities = Recorded(
         {"start_bulk": NotificationKey(1000), "define": NotificationKey(96), "update": True, "end": True}
@@ -132,7 +132,7 @@ def assemble(settings: ApiSettings | None = None, *, client_address: str = "203.
     receipts = Recorded({"stats": stats, "stats_between": [stats], "results": Slice((result,), more=True)})
     health = FakeHealth()
     services = Services(Keys(), activities, registry, receipts, health)
-    app = build_api(services, settings or ApiSettings(), CollectorRegistry(), clock=lambda: NOW)
+    app = build_api(services, settings or ApiSettings(), CollectorRegistry(), clock=lambda: now)
     transport = httpx2.ASGITransport(app=app, client=(client_address, 50000))
     client = httpx2.AsyncClient(
         transport=transport, base_url="http://skerry.test", headers={"X-Netmera-Api-Key": REST_KEY}

@@ -30,7 +30,8 @@ from skerry.api.rest3.errors import (
     Rest3Error,
     invalid,
 )
-from skerry.api.routes import OBJECT, TEXT, Route, table
+from skerry.api.routes import Route, table
+from skerry.api.schemas import EXPOSITION, OBJECT
 from skerry.domain.errors import (
     IdempotencyConflictError,
     OverloadedError,
@@ -59,9 +60,16 @@ def build_api(
         *table(Handlers(services, settings, metrics, clock)),
         Route("GET", "/openapi.json", "openapi", "This description", openapi, answer=OBJECT, public=True),
         Route(
-            "GET", "/metrics", "metrics", "Counters", exposition, answer=TEXT, public=True, media_type="text/plain"
+            "GET",
+            "/metrics",
+            "metrics",
+            "Counters and gauges, for Prometheus",
+            exposition,
+            answer=EXPOSITION,
+            public=True,
+            media_type="text/plain",
         ),
-    ]  # fmt: skip
+    ]
     document = describe(routes, settings.version)
     application = Starlette(
         routes=[

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from skerry.api.routes import Route
+from skerry.api.schemas import PARAMETERS, PROFILE
 
 REST3_ERROR = {
     "type": "object",
     "required": ["code", "error"],
     "properties": {"code": {"type": "integer"}, "error": {"type": "string"}},
 }
+_CHECKS = frozenset({"healthz", "readyz"})
 PROBLEM = {
     "type": "object",
     "required": ["type", "title", "status", "detail", "instance"],
@@ -39,7 +41,7 @@ def describe(routes: Sequence[Route], version: str) -> dict[str, Any]:
         },
         "paths": paths,
         "components": {
-            "schemas": {"Rest3Error": REST3_ERROR, "Problem": PROBLEM},
+            "schemas": {"Rest3Error": REST3_ERROR, "Problem": PROBLEM, "ProfileCondition": PROFILE},
             "securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": "X-netmera-api-key"}},
         },
     }
@@ -55,10 +57,11 @@ def _operation(route: Route) -> dict[str, Any]:
         "responses": {"200": answer, **_errors(route)},
     }
     if route.body is not None:
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": route.body}}}
+        content = {"schema": route.body} if route.example is None else {"schema": route.body, "example": route.example}
+        operation["requestBody"] = {"required": True, "content": {"application/json": content}}
     if route.query:
         operation["parameters"] = [
-            {"name": name, "in": "query", "required": required, "schema": {"type": "string"}}
+            {"name": name, "in": "query", "required": required, "schema": PARAMETERS[name]}
             for name, required in route.query.items()
         ]
     if not route.public:
@@ -67,13 +70,14 @@ def _operation(route: Route) -> dict[str, Any]:
 
 
 def _errors(route: Route) -> dict[str, Any]:
-    if route.public:
-        return {"503": {"description": "Not now", "content": {"application/json": {"schema": {"type": "object"}}}}}
-    rest3 = _error("Rest3Error", "application/json")
     if route.path.startswith("/rest/"):
-        return {"400": rest3, "403": rest3, "429": rest3}
-    problem = _error("Problem", "application/problem+json")
-    return {"400": problem, "403": problem, "413": problem, "422": problem, "429": problem}
+        return dict.fromkeys(("400", "403", "408", "429", "500"), _error("Rest3Error", "application/json"))
+    if not route.public:
+        statuses = ("400", "403", "408", "413", "422", "429", "500")
+        return dict.fromkeys(statuses, _error("Problem", "application/problem+json"))
+    if route.name in _CHECKS:
+        return {"503": {"description": "Not now", "content": {"application/json": {"schema": {"type": "object"}}}}}
+    return {}
 
 
 def _error(schema: str, media_type: str) -> dict[str, Any]:

@@ -112,8 +112,10 @@ class Fields:
         value = self.value(name)
         if value is None:
             return None
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)  # JSON has one kind of number: 10.0 is 10
         if isinstance(value, bool) or not isinstance(value, int):
-            raise invalid(f"Field '{self.name(name)}' should be a number")
+            raise invalid(f"Field '{self.name(name)}' should be a whole number")
         if not low <= value <= high:
             raise invalid(f"Field '{self.name(name)}' should be between {low} and {high}")
         return value
@@ -186,7 +188,7 @@ def read_date(value: object) -> Millis | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
-        if not 0 <= value < _LATEST:
+        if not 0 <= value <= _LATEST:
             return None
         return Millis(int(value * 1000 if value < _SECONDS_END else value))
     if isinstance(value, str):

@@ -1,0 +1,42 @@
+"""A request that works for each operation that carries Live Activities."""
+
+from typing import Any
+
+_CONTENT: dict[str, Any] = {
+    "platforms": ["IOS"],
+    "contentState": {"homeTeamScore": 0, "awayTeamScore": 0, "matchStatus": "1st Half"},
+    "liveActAttr": {"leagueName": "Premier League", "homeTeamName": "Arsenal", "awayTeamName": "Liverpool"},
+    "liveActAttrType": "MatchLiveScoreWidgetAttributes",
+}
+BULK: dict[str, Any] = {
+    "type": "LIVE_ACTIVITY",
+    "message": {"title": "Arsenal – Liverpool", "text": "Kick-off!", "groupId": "ars-liv-2025", **_CONTENT},
+    "target": {"sendToAll": True},
+}
+DEFINITION: dict[str, Any] = {"title": "Arsenal – Liverpool", "message": "Kick-off!", **_CONTENT}
+SEND: dict[str, Any] = {
+    "notificationKey": "9401",
+    "message": {"groupId": "ars-liv-2025"},
+    "target": {"extId": "your_external_id"},
+}
+REVISION: dict[str, Any] = {
+    "groupId": "ars-liv-2025",
+    "action": "UPDATE",
+    "contentState": {"homeTeamScore": 1, "awayTeamScore": 0, "matchStatus": "2nd Half"},
+    "priority": 10,
+}
+_TOKEN = "80f4bd0c6ffb3a6a" * 5  # not a secret: an example of the form
+REPORT: dict[str, Any] = {
+    "installationId": "8c1f7c1e-2f0b-4a53-9a0e-5b6f0c1d2e3f",
+    "installationSecret": "made by the app at its first start",
+    "extId": "your_external_id",
+    "environment": "production",
+    "platform": "IOS",
+    "osVersion": "18.1",
+    "events": [
+        {"name": "LiveActivityStartToken", "token": _TOKEN},
+        {"name": "LiveActivityUpdateToken", "token": _TOKEN, "groupId": "ars-liv-2025"},
+        {"name": "LiveActivityClose", "groupId": "ars-liv-2025"},
+    ],
+}
+FIRED: list[dict[str, Any]] = [{"extId": "your_external_id", "name": "n:lst", "token": _TOKEN}]
