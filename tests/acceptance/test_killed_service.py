@@ -55,9 +55,9 @@ async def persistently(client: httpx2.AsyncClient, operation: str, body: dict[st
 async def kill_at_random(service: DevService, dice: random.Random, kills: int) -> None:
     for _ in range(kills):
         await asyncio.sleep(dice.uniform(0.02, 1.2))
-        service.process.kill()
-        restarts = service.restarts
-        while service.restarts == restarts:
+        killed = service.process
+        killed.kill()
+        while service.process is killed:
             await asyncio.sleep(0.01)
         service.restarts = 0  # the parent's back-off is for services that cannot start
 

@@ -6,9 +6,19 @@ from types import ModuleType
 
 import pytest
 
-from skerry.store.sqlite import activities, cards, notifications, outbox, recipients, rejections, retention, timers
+from skerry.store.sqlite import (
+    activities,
+    activity_receipts,
+    cards,
+    notifications,
+    outbox,
+    recipients,
+    rejections,
+    retention,
+    timers,
+)
 
-MODULES = (activities, cards, notifications, outbox, recipients, rejections, retention, timers)
+MODULES = (activities, activity_receipts, cards, notifications, outbox, recipients, rejections, retention, timers)
 
 
 def _statements(module: ModuleType) -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from skerry.app import open_admin
@@ -63,7 +64,9 @@ def add(
             )
 
     app = asyncio.run(work())
-    Console().print(f"App {app.name} has number {app.app_id}. Next: skerry key create --app {app.name} --kind rest")
+    Console(soft_wrap=True).print(
+        f"App {escape(app.name)} has number {app.app_id}. Next: skerry key create --app {app.name} --kind rest"
+    )
 
 
 @commands.command("set")
@@ -94,7 +97,7 @@ def change(
             await admin.apps.save(changed)
             return changed
 
-    Console().print(f"App {asyncio.run(work()).name} is changed.")
+    Console().print(f"App {escape(asyncio.run(work()).name)} is changed.")
 
 
 @commands.command("list")
@@ -109,7 +112,12 @@ def list_apps(data: Data = None) -> None:
     table = Table("number", "name", "bundle id", "team", "APNs key", "environment")
     for app in apps:
         table.add_row(
-            str(app.app_id), app.name, app.bundle_id, app.team_id or "–", app.key_id or "–", app.environment.value
+            str(app.app_id),
+            escape(app.name),
+            escape(app.bundle_id),
+            escape(app.team_id or "–"),
+            escape(app.key_id or "–"),
+            app.environment.value,
         )
     Console().print(table if apps else "There is no app yet: skerry app add --help says how to add one.")
 
@@ -127,9 +135,9 @@ def show(app: Annotated[str, typer.Argument(help="Its name or number.")], data: 
         raise RefusedError(f"there is no app {app!r}: skerry app list shows those that are")
     table = Table(show_header=False)
     table.add_row("number", str(found.app_id))
-    table.add_row("name", found.name)
-    table.add_row("bundle id", found.bundle_id)
-    table.add_row("topic", found.topic)
+    table.add_row("name", escape(found.name))
+    table.add_row("bundle id", escape(found.bundle_id))
+    table.add_row("topic", escape(found.topic))
     table.add_row("team, key", f"{found.team_id or '–'}, {found.key_id or '–'}")
     table.add_row("private key", "sealed at rest" if found.private_key else "missing: skerry app set --p8 FILE")
     table.add_row("environment", found.environment.value)

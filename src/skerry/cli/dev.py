@@ -125,7 +125,6 @@ async def _prepare(data: Path, simulation: Simulation) -> None:
 
 
 def _pointed_at(app: App, simulation: Simulation) -> App:
-
     return replace(app, endpoints=simulation.endpoints, private_key=simulation.private_key)
 
 

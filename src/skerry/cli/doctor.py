@@ -11,12 +11,13 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from skerry.apns import ApnsClient
 from skerry.app import Admin, open_admin
 from skerry.domain.app import App
 from skerry.domain.push import Credential, Route
-from skerry.settings import Settings, load
+from skerry.settings import Settings, WrongSettingsError, load
 from skerry.store.errors import StoreError
 from skerry.store.sealing import SealError
 
@@ -38,16 +39,21 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
     """Check configuration, clock, store, keys and the way to APNs; exit with 1 where something has to be mended."""
-    findings = asyncio.run(_collect(load(data_dir=data)))
+    try:
+        settings = load(data_dir=data)
+    except WrongSettingsError as error:
+        findings = [Finding("settings", str(error), "mend or remove what is named there")]
+    else:
+        findings = asyncio.run(_collect(settings))
     if as_json:
         print(json.dumps([asdict(one) for one in findings], indent=2))  # noqa: T201 - what was asked for
     else:
         console = Console(soft_wrap=True)
         for one in findings:
             mark = "[green]✓[/]" if one.fix is None else "[red]✗[/]"
-            console.print(f"{mark} {one.what}: {one.found}")
+            console.print(f"{mark} {escape(one.what)}: {escape(one.found)}")
             if one.fix is not None:
-                console.print(f"    → {one.fix}")
+                console.print(f"    → {escape(one.fix)}")
     if any(one.fix for one in findings):
         raise typer.Exit(1)
 

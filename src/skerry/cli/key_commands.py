@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from skerry.app import open_admin
@@ -63,7 +64,9 @@ def list_keys(
         created = datetime.fromtimestamp(key.created_at / 1000, UTC).strftime("%Y-%m-%d")
         allowed = ", ".join(map(str, key.networks)) or "anywhere"
         state = "revoked" if key.revoked_at else "in use"
-        table.add_row(str(key.key_id), str(key.app_id), key.kind.value, key.prefix, key.label, allowed, created, state)
+        table.add_row(
+            str(key.key_id), str(key.app_id), key.kind.value, key.prefix, escape(key.label), allowed, created, state
+        )
     Console().print(table)
 
 

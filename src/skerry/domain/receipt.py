@@ -1,9 +1,14 @@
 """What the caller is told about what it sent."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from skerry.domain.ids import Millis, NotificationKey
+from skerry.domain.activity import Activity
+from skerry.domain.card import CardStatus
+from skerry.domain.ids import CardNumber, GroupId, Millis, NotificationKey, RevisionNumber, Seconds
+from skerry.domain.revision import RevisionKind
+from skerry.domain.verdict import Verdict
 
 T = TypeVar("T")
 
@@ -34,6 +39,51 @@ class PushResult:
     at: Millis
     title: str
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityReceipt:
+    """An activity with its names, the oldest first, and its cards counted."""
+
+    activity: Activity
+    names: tuple[GroupId, ...]
+    cards: Mapping[CardStatus, int]
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionReceipt:
+    """What became of one revision."""
+
+    number: RevisionNumber
+    kind: RevisionKind
+    timestamp: Seconds
+    created_at: Millis
+    priority: int
+    verdicts: Mapping[Verdict, int]
+    """Cards by what became of it on them; cards that it passed over are not counted."""
+    refusals: Mapping[str, int]
+    """Apple's reasons."""
+    misses: Mapping[str, int]
+    """Why people it was for could not be started."""
+    unplanned: bool
+    """A start whose audience has not been gone through to its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class CardReceipt:
+    """Whether a phone shows what it should, and if not, why."""
+
+    number: CardNumber
+    installation_id: str | None
+    """None: the device has been erased."""
+    ext_id: str | None
+    status: CardStatus
+    target: RevisionNumber
+    """The revision that it must show."""
+    verdict: Verdict | None
+    """What became of that revision on it; None: nothing is on its way, or the record is past its retention."""
+    reason: str | None
+    """Apple's reason for a refusal, or why the card is over."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,10 @@
 
 from typing import Protocol
 
-from skerry.domain.ids import AppId, Millis, NotificationKey
-from skerry.domain.receipt import PushResult, PushStats
+from skerry.domain.activity import Activity
+from skerry.domain.card import CardStatus
+from skerry.domain.ids import ActivityId, AppId, CardNumber, GroupId, Millis, NotificationKey
+from skerry.domain.receipt import CardReceipt, PushResult, PushStats, RevisionReceipt
 
 
 class ReceiptRecords(Protocol):
@@ -24,8 +26,31 @@ class ReceiptRecords(Protocol):
     ) -> list[PushResult]: ...
 
 
+class ActivityRecords(Protocol):
+    """Activities by what they are called."""
+
+    def get(self, activity_id: ActivityId) -> Activity | None: ...
+    def by_group(self, app_id: AppId, group_id: GroupId) -> Activity | None: ...
+    def names(self, activity_id: ActivityId) -> list[GroupId]: ...
+
+
+class ActivityReceiptRecords(Protocol):
+    """What became of activities, card by card."""
+
+    def newest(self, app_id: AppId, limit: int, *, ended: bool) -> list[Activity]: ...
+    def statuses(self, activity_id: ActivityId) -> dict[CardStatus, int]: ...
+    def revisions(self, activity_id: ActivityId, limit: int) -> list[RevisionReceipt]: ...
+    def cards(self, activity: Activity, after: CardNumber, limit: int) -> list[CardReceipt]: ...
+
+
 class Transaction(Protocol):
     """The part of the store's transaction that this room uses."""
 
     @property
     def receipts(self) -> ReceiptRecords: ...
+
+    @property
+    def activities(self) -> ActivityRecords: ...
+
+    @property
+    def activity_receipts(self) -> ActivityReceiptRecords: ...

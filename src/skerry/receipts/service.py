@@ -1,7 +1,15 @@
-"""Counts and results of starts, read from the verdicts beside their chunks."""
+"""What became of starts, activities and cards, read from the verdicts beside their chunks."""
 
-from skerry.domain.ids import AppId, Millis, NotificationKey
-from skerry.domain.receipt import PushResult, PushStats, Slice
+from skerry.domain.activity import Activity
+from skerry.domain.ids import ActivityId, AppId, CardNumber, GroupId, Millis, NotificationKey
+from skerry.domain.receipt import (
+    ActivityReceipt,
+    CardReceipt,
+    PushResult,
+    PushStats,
+    RevisionReceipt,
+    Slice,
+)
 from skerry.domain.unit_of_work import UnitOfWork
 from skerry.receipts.ports import Transaction
 
@@ -49,3 +57,42 @@ class Receipts:
             return Slice(tuple(found[:maximum]), len(found) > maximum)
 
         return await self._store.read(work)
+
+    async def activities(self, app_id: AppId, *, ended: bool, maximum: int) -> Slice[ActivityReceipt]:
+        """An app's activities, the newest first, with or without ended ones."""
+
+        def work(tx: Transaction) -> Slice[ActivityReceipt]:
+            found = tx.activity_receipts.newest(app_id, maximum + 1, ended=ended)
+            return Slice(tuple(_receipt(tx, one) for one in found[:maximum]), len(found) > maximum)
+
+        return await self._store.read(work)
+
+    async def activity(self, app_id: AppId, name: str) -> ActivityReceipt | None:
+        """An activity by its group id, or by its number as `#12`: one without a name has nothing else."""
+        number = ActivityId(int(name[1:19])) if name.startswith("#") and name[1:].isdecimal() else None
+
+        def work(tx: Transaction) -> ActivityReceipt | None:
+            found = tx.activities.by_group(app_id, GroupId(name))
+            if found is None and number is not None:
+                found = tx.activities.get(number)
+            return None if found is None or found.app_id != app_id else _receipt(tx, found)
+
+        return await self._store.read(work)
+
+    async def revisions(self, activity: Activity, maximum: int) -> list[RevisionReceipt]:
+        """The newest revisions of an activity, the newest first."""
+        return await self._store.read(lambda tx: tx.activity_receipts.revisions(activity.activity_id, maximum))
+
+    async def cards(self, activity: Activity, *, after: CardNumber, maximum: int) -> Slice[CardReceipt]:
+        """Cards of an activity numbered above `after`, in order."""
+
+        def work(tx: Transaction) -> Slice[CardReceipt]:
+            found = tx.activity_receipts.cards(activity, after, maximum + 1)
+            return Slice(tuple(found[:maximum]), len(found) > maximum)
+
+        return await self._store.read(work)
+
+
+def _receipt(tx: Transaction, activity: Activity) -> ActivityReceipt:
+    names = tx.activities.names(activity.activity_id)
+    return ActivityReceipt(activity, tuple(names), tx.activity_receipts.statuses(activity.activity_id))

@@ -9,7 +9,7 @@ from skerry.domain.ids import ActivityId, AppId, GroupId, Millis, RevisionNumber
 from skerry.domain.revision import Revision, RevisionKind
 from skerry.store.sqlite.cards import CardRecords
 
-_ACTIVITY = """
+ACTIVITY = """
     activities.activity_id, activities.app_id, activities.created_at, activities.phase, activities.named,
     activities.attributes_type, activities.attributes, activities.state, activities.newest, activities.newest_state,
     activities.end_revision, activities.last_timestamp, activities.first_card, activities.next_card,
@@ -22,10 +22,10 @@ CREATE = f"""
     ) VALUES (?, {int(Phase.RUNNING)}, 0, 0, 0, 0, 0, 1, 1, ?)
 """
 
-GET = f"SELECT {_ACTIVITY} FROM activities WHERE activity_id = ?"
+GET = f"SELECT {ACTIVITY} FROM activities WHERE activity_id = ?"
 
 BY_GROUP = f"""
-    SELECT {_ACTIVITY} FROM activity_names CROSS JOIN activities USING (activity_id)
+    SELECT {ACTIVITY} FROM activity_names CROSS JOIN activities USING (activity_id)
     WHERE activity_names.app_id = ? AND activity_names.group_id = ?
 """
 
@@ -50,7 +50,7 @@ NAMES = "SELECT group_id FROM activity_names WHERE activity_id = ? ORDER BY posi
 REMEMBER_VALUE = "INSERT OR IGNORE INTO nameless_values (app_id, value, activity_id) VALUES (?, ?, ?)"
 
 NAMELESS_CARRYING = f"""
-    SELECT {_ACTIVITY} FROM nameless_values CROSS JOIN activities USING (activity_id)
+    SELECT {ACTIVITY} FROM nameless_values CROSS JOIN activities USING (activity_id)
     WHERE nameless_values.app_id = ? AND nameless_values.value = ? AND activities.named = 0
     ORDER BY nameless_values.activity_id DESC LIMIT 1
 """
@@ -86,12 +86,12 @@ class ActivityRecords(CardRecords):
     def get(self, activity_id: ActivityId) -> Activity | None:
         """The activity."""
         row = self._connection.execute(GET, (activity_id,)).fetchone()
-        return None if row is None else _activity(row)
+        return None if row is None else read_activity(row)
 
     def by_group(self, app_id: AppId, group_id: GroupId) -> Activity | None:
         """The activity that has this name."""
         row = self._connection.execute(BY_GROUP, (app_id, group_id)).fetchone()
-        return None if row is None else _activity(row)
+        return None if row is None else read_activity(row)
 
     def add_name(self, activity_id: ActivityId, app_id: AppId, group_id: GroupId) -> None:
         """Give it one more name; does nothing where the name is taken (by itself or another). Sets `named`."""
@@ -161,13 +161,14 @@ class ActivityRecords(CardRecords):
     def nameless_carrying(self, app_id: AppId, value: str) -> Activity | None:
         """The newest nameless activity whose attributes carry this string."""
         row = self._connection.execute(NAMELESS_CARRYING, (app_id, value)).fetchone()
-        return None if row is None else _activity(row)
+        return None if row is None else read_activity(row)
 
     def values_of(self, activity_id: ActivityId) -> set[str]:
         """The remembered strings of an activity."""
         return {value for (value,) in self._connection.execute(VALUES_OF, (activity_id,)).fetchall()}
 
 
-def _activity(row: tuple[Any, ...]) -> Activity:
+def read_activity(row: tuple[Any, ...]) -> Activity:
+    """The activity of a row of the columns `ACTIVITY`."""
     activity_id, app_id, created_at, phase, named, *rest = row
     return Activity(activity_id, app_id, created_at, Phase(phase), bool(named), *rest)

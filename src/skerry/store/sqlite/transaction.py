@@ -6,6 +6,7 @@ from functools import cached_property
 
 from skerry.domain.ids import Millis
 from skerry.store.sqlite.activities import ActivityRecords
+from skerry.store.sqlite.activity_receipts import ActivityReceiptRecords
 from skerry.store.sqlite.apps import AppRecords
 from skerry.store.sqlite.audiences import AudienceRecords
 from skerry.store.sqlite.devices import DeviceRecords
@@ -74,3 +75,8 @@ class SqliteTransaction:
     def receipts(self) -> ReceiptRecords:
         """What became of starts."""
         return ReceiptRecords(self.connection)
+
+    @cached_property
+    def activity_receipts(self) -> ActivityReceiptRecords:
+        """What became of activities, card by card."""
+        return ActivityReceiptRecords(self.connection)

@@ -1,0 +1,138 @@
+"""What became of activities, card by card: read for people, at any size."""
+
+import sqlite3
+from collections import Counter
+from typing import Any
+
+from skerry.domain.activity import Activity
+from skerry.domain.card import CardStatus
+from skerry.domain.chunk import CHUNK_SIZE
+from skerry.domain.ids import ActivityId, AppId, CardNumber, RevisionNumber
+from skerry.domain.receipt import CardReceipt, RevisionReceipt
+from skerry.domain.revision import RevisionKind
+from skerry.domain.verdict import Verdict
+from skerry.store.sqlite.activities import ACTIVITY, read_activity
+
+NEWEST = f"""
+    SELECT {ACTIVITY} FROM activities
+    WHERE app_id = ?1 AND (?2 OR phase = 1) ORDER BY created_at DESC, activity_id DESC LIMIT ?3
+"""
+
+STATUSES = "SELECT status, count(*) FROM cards WHERE activity_id = ? GROUP BY status"
+
+REVISIONS = """
+    SELECT number, kind, timestamp, created_at, priority,
+        EXISTS (SELECT 1 FROM plans WHERE plans.activity_id = ?1 AND plans.revision = revisions.number)
+    FROM revisions WHERE activity_id = ?1 ORDER BY number DESC LIMIT ?2
+"""
+
+VERDICTS = "SELECT first, last, verdicts FROM chunks WHERE activity_id = ? AND revision = ? ORDER BY chunk_id"
+
+REFUSALS = """
+    SELECT revision, reason, count(*) FROM rejections WHERE activity_id = ? AND revision >= ? GROUP BY revision, reason
+"""
+
+MISSES = """
+    SELECT revision, reason, count(*) FROM misses WHERE activity_id = ? AND revision >= ? GROUP BY revision, reason
+"""
+
+# Which revision a card must show is `domain.activity.Activity.target_of`, or else the start that made it. A chunk may
+# have been split: later ones hold some of its cards again.
+CARDS = f"""
+    WITH shown AS (
+        SELECT cards.activity_id, cards.number, cards.device_id, cards.status, cards.reason,
+            CASE WHEN cards.number < ?2 THEN ?3 WHEN ?4 > cards.started_by THEN ?4 ELSE cards.started_by END AS target
+        FROM cards WHERE cards.activity_id = ?1 AND cards.number > ?5 ORDER BY cards.number LIMIT ?6
+    )
+    SELECT shown.number, devices.installation_id, users.ext_id, shown.status, shown.target,
+        (SELECT substr(chunks.verdicts, shown.number - chunks.first + 1, 1)
+         FROM chunks INDEXED BY ix_chunks_activity_id_revision
+         WHERE chunks.activity_id = ?1 AND chunks.revision = shown.target
+           AND chunks.first BETWEEN shown.number - {CHUNK_SIZE - 1} AND shown.number AND chunks.last >= shown.number
+         ORDER BY chunks.chunk_id DESC LIMIT 1),
+        coalesce(shown.reason, rejections.reason)
+    FROM shown
+    LEFT JOIN devices ON devices.device_id = shown.device_id
+    LEFT JOIN users ON users.user_id = devices.user_id
+    LEFT JOIN rejections ON rejections.activity_id = ?1 AND rejections.number = shown.number
+        AND rejections.revision = shown.target
+    ORDER BY shown.number
+"""
+
+_PASSED_OVER = frozenset({Verdict.NO_CARD, Verdict.DEFERRED})
+
+
+class ActivityReceiptRecords:
+    """`receipts.ports.ActivityReceiptRecords` on SQLite."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def newest(self, app_id: AppId, limit: int, *, ended: bool) -> list[Activity]:
+        """An app's activities, the newest first, with or without ended ones."""
+        rows = self._connection.execute(NEWEST, (app_id, ended, limit)).fetchall()
+        return [read_activity(row) for row in rows]
+
+    def statuses(self, activity_id: ActivityId) -> dict[CardStatus, int]:
+        """How many cards are in which state."""
+        return {CardStatus(status): count for status, count in self._connection.execute(STATUSES, (activity_id,))}
+
+    def revisions(self, activity_id: ActivityId, limit: int) -> list[RevisionReceipt]:
+        """The newest revisions, the newest first."""
+        rows = self._connection.execute(REVISIONS, (activity_id, limit)).fetchall()
+        oldest = rows[-1][0] if rows else 0
+        refusals = self._reasons(REFUSALS, activity_id, oldest)
+        misses = self._reasons(MISSES, activity_id, oldest)
+        return [
+            RevisionReceipt(
+                number,
+                RevisionKind(kind),
+                timestamp,
+                created_at,
+                priority,
+                self._verdicts(activity_id, number),
+                refusals.get(number, {}),
+                misses.get(number, {}),
+                bool(unplanned),
+            )
+            for number, kind, timestamp, created_at, priority, unplanned in rows
+        ]
+
+    def cards(self, activity: Activity, after: CardNumber, limit: int) -> list[CardReceipt]:
+        """Cards numbered above `after`, in order."""
+        rows = self._connection.execute(
+            CARDS,
+            (
+                activity.activity_id,
+                activity.first_card,
+                activity.end_revision,
+                activity.newest_state,
+                after,
+                limit,
+            ),
+        ).fetchall()
+        return [_card(row) for row in rows]
+
+    def _verdicts(self, activity_id: ActivityId, revision: RevisionNumber) -> dict[Verdict, int]:
+        chunks = self._connection.execute(VERDICTS, (activity_id, revision)).fetchall()
+        if not chunks:
+            return {}
+        lowest, highest = min(chunk[0] for chunk in chunks), max(chunk[1] for chunk in chunks)
+        # One byte a card, the newest chunk on top: a card that was held is in a later chunk again.
+        board = bytearray([Verdict.NO_CARD]) * (highest - lowest + 1)
+        for first, last, verdicts in chunks:
+            board[first - lowest : last - lowest + 1] = verdicts
+        counts = Counter(board)
+        return {Verdict(byte): counts[byte] for byte in sorted(counts) if byte not in _PASSED_OVER}
+
+    def _reasons(self, statement: str, activity_id: ActivityId, oldest: int) -> dict[int, dict[str, int]]:
+        found: dict[int, dict[str, int]] = {}
+        for revision, reason, count in self._connection.execute(statement, (activity_id, oldest)):
+            found.setdefault(revision, {})[reason] = count
+        return found
+
+
+def _card(row: tuple[Any, ...]) -> CardReceipt:
+    number, installation_id, ext_id, status, target, verdict, reason = row
+    found = None if not verdict else Verdict(verdict[0])
+    return CardReceipt(number, installation_id, ext_id, CardStatus(status), target, found, reason)

@@ -1,0 +1,126 @@
+"""The commands that look at a running service: `skerry activity` and `skerry doctor` beside `skerry dev`."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+DOOMED = "nobody"
+START = {
+    "type": "LIVE_ACTIVITY",
+    "message": {
+        "title": "Order",
+        "text": "On its way",
+        "platforms": ["IOS"],
+        "contentState": {"title": "Packed", "subtitle": "[red]soon[/]", "progress": 0.1},
+        "liveActAttr": {"referenceId": "order-1", "category": "courier"},
+        "liveActAttrType": "LiveActivityAttributes",
+        "groupId": "order-1",
+    },
+    "target": {"extId": ["user-1", "user-2", DOOMED]},
+}
+UPDATE = {
+    "groupId": "order-1",
+    "action": "UPDATE",
+    "contentState": {"title": "Here", "subtitle": "now", "progress": 1},
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The data directory of a `skerry dev` on which two cards show an update, and a third could not be started."""
+    directory = tmp_path_factory.mktemp("dev")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    arguments = ["dev", "--port", str(port), "--phones", "2", "--data", str(directory)]
+    process = subprocess.Popen([sys.executable, "-m", "skerry", *arguments], stdout=subprocess.DEVNULL)
+    try:
+        with httpx2.Client(
+            base_url=f"http://127.0.0.1:{port}", headers={"X-netmera-api-key": "dev-rest-key"}
+        ) as client:
+            until(lambda: client.get("/readyz").is_success)
+            until(lambda: '"reportEvents",status="200"} 2' in client.get("/metrics").text)
+            assert client.post("/rest/3.0/sendBulkNotification", json=START).status_code == 200
+            assert client.post("/rest/3.0/update-live-activity", json=UPDATE).status_code == 200
+            until(lambda: client.get("/simulator/phones").text.count("user-") == 2 and shown(client) == 2)
+        yield directory
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def shown(client: httpx2.Client) -> int:
+    phones = [client.get(f"/simulator/phones/{one['id']}").json() for one in client.get("/simulator/phones").json()]
+    return sum(card["content_state"]["title"] == "Here" for phone in phones for card in phone["cards"])
+
+
+def until(met: Any) -> None:
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            if met():
+                return
+        except httpx2.HTTPError:
+            pass
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def beside(skerry: Any, data: Path) -> Any:
+    return lambda *arguments: skerry(*arguments, "--data", str(data))
+
+
+def test_activities_are_listed_with_their_cards(beside: Any) -> None:
+    listed = beside("activity", "list")
+    assert listed.code == 0
+    assert "order-1" in listed.out
+    assert "2 live" in listed.out
+
+
+def test_an_activity_is_shown_revision_by_revision_and_card_by_card(beside: Any) -> None:
+    until(lambda: "waits" not in beside("activity", "show", "order-1").out)
+    text = beside("activity", "show", "order-1").out
+    assert "2 accepted by APNs" in text
+    assert "1 not started: NO_DEVICE" in text
+    assert "user-1" in text
+    assert "user-2" in text
+
+
+def test_machines_get_the_same_as_json(beside: Any) -> None:
+    found = json.loads(beside("activity", "show", "order-1", "--json").out)
+    update, start = found["revisions"][0], found["revisions"][-1]
+    assert start["kind"] == "start"
+    assert start["verdicts"] == {"accepted": 2}
+    assert start["misses"] == {"NO_DEVICE": 1}
+    assert update["kind"] == "update"
+    assert {card["extId"] for card in found["cards"]} == {"user-1", "user-2"}
+    assert [card["target"] for card in found["cards"]] == [update["number"]] * 2
+    assert found["contentState"]["title"] == "Here"
+    assert json.loads(beside("activity", "list", "--json").out)[0]["cards"] == {"live": 2}
+
+
+def test_cards_are_paged(beside: Any) -> None:
+    first = beside("activity", "show", "order-1", "--cards", "1")
+    assert "--after 1" in first.out
+    second = json.loads(beside("activity", "show", "order-1", "--after", "1", "--json").out)
+    assert [card["number"] for card in second["cards"]] == [2]
+
+
+def test_an_activity_is_found_by_its_number_too(beside: Any) -> None:
+    assert "order-1" in beside("activity", "show", "#1").out
+
+
+def test_the_doctor_finds_nothing_to_mend(beside: Any) -> None:
+    ran = beside("doctor")
+    assert ran.code == 0, ran.out
+    assert "HTTP/2" in ran.out
+    assert os.linesep + "✗" not in ran.out

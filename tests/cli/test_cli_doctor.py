@@ -1,0 +1,56 @@
+"""`skerry doctor` says what is wrong and what to do about it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+APP = ("app", "add", "--name", "shop", "--bundle-id", "com.example.app")
+CREDENTIAL = ("--team-id", "TEAM123456", "--key-id", "KEY1234567")
+
+
+def findings(skerry: Any) -> tuple[int, dict[str, Any]]:
+    ran = skerry("doctor", "--json")
+    return ran.code, {one["what"]: one for one in json.loads(ran.out)}
+
+
+def test_without_a_data_directory_it_says_how_to_begin(skerry: Any) -> None:
+    code, found = findings(skerry)
+    assert code == 1
+    assert "skerry app add" in found["data directory"]["fix"]
+
+
+def test_an_app_without_a_key_is_told_how_to_get_one(skerry: Any) -> None:
+    skerry(*APP)
+    code, found = findings(skerry)
+    assert code == 1
+    assert found["store"]["fix"] is None
+    assert "skerry app set shop --p8" in found["app shop"]["fix"]
+
+
+def test_an_endpoint_that_cannot_be_reached_is_named(skerry: Any, p8: Path) -> None:
+    elsewhere = ("--endpoint-production", "127.0.0.1:1", "--endpoint-sandbox", "127.0.0.1:1")
+    skerry(*APP, *CREDENTIAL, "--p8", str(p8), *elsewhere)
+    code, found = findings(skerry)
+    assert code == 1
+    assert "skerry key create --app shop" in found["app shop"]["fix"]
+    assert found["app shop, production"]["fix"] is not None
+    assert "127.0.0.1:1" in found["app shop, production"]["found"]
+
+
+def test_wrong_settings_are_a_finding(skerry: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SKERRY_HTTP__PORT", "none")
+    code, found = findings(skerry)
+    assert code == 1
+    assert "http.port" in found["settings"]["found"]
+
+
+def test_a_key_ring_that_is_lost_is_said(skerry: Any, p8: Path) -> None:
+    skerry(*APP, *CREDENTIAL, "--p8", str(p8))
+    ring = Path("data/keyring.json")
+    assert ring.is_file()
+    ring.unlink()
+    code, found = findings(skerry)
+    assert code == 1
+    assert any("key ring" in str(one["fix"]) for one in found.values())
