@@ -130,8 +130,8 @@ def _pointed_at(app: App, simulation: Simulation) -> App:
 
 async def _spawn(data: Path, host: str, port: int, simulator_url: str) -> asyncio.subprocess.Process:
     environment = {
-        # A lost answer to a start is looked at again soon: simulated phones report within a second.
-        "SKERRY_DELIVERY__UNKNOWN_START_AFTER_S": "5",
+        # A lost answer to a start is looked at again soon: simulated phones report within seconds.
+        "SKERRY_DELIVERY__UNKNOWN_START_AFTER_S": "15",
         "SKERRY_LOG__LEVEL": "warning",
         **os.environ,
         "SKERRY_DATA_DIR": str(data),

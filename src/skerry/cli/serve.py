@@ -30,7 +30,7 @@ def serve(
     configure(settings.log.level, settings.log.format)
     if not quiet:
         Console().print(f"Skerry answers on http://{settings.http.host}:{settings.http.port}")
-    uvicorn_loop = uvicorn.Config("skerry:app", loop="auto").get_loop_factory()
+    uvicorn_loop = uvicorn.Config("skerry:app", loop="auto", log_config=None).get_loop_factory()
     with asyncio.Runner(loop_factory=uvicorn_loop) as runner:
         runner.run(_serve(settings))
 
