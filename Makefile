@@ -18,7 +18,7 @@ unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-all test-servers lint types fmt bench reference build image clean
+.PHONY: help setup demo test test-all test-servers lint types fmt bench bench-quick reference build image clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,8 +49,11 @@ fmt: setup ## Format the code and mend what can be mended by machine.
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
 
-bench: setup ## Measure what the README promises, on this machine.
+bench: setup test-servers ## Measure what the README says about speed, on this machine (Linux).
 	$(BIN)/python -m bench
+
+bench-quick: setup test-servers ## The same with fewer and shorter runs: under three minutes.
+	$(BIN)/python -m bench --quick
 
 reference: setup ## Write the reference pages that are made from the code (configuration, command line).
 	$(BIN)/python scripts/write-reference

@@ -1,0 +1,133 @@
+"""The service under test: `skerry serve` as a child process, on a database of its own, as anybody would run it."""
+
+import asyncio
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from bench.load import Target
+from bench.process import Process
+from bench.sink import HOST, free_ports
+from skerry.app import open_admin
+from skerry.domain.app import KeyKind
+from skerry.domain.ids import AppId
+from skerry.domain.push import Endpoint, Environment
+from skerry.settings import PREFIX, Settings
+
+REST_KEY = "sk_rest_benchmark"
+SDK_KEY = "sk_sdk_benchmark"
+READY_WITHIN = 30.0
+STOPPED_WITHIN = 30.0
+
+SETTINGS = {
+    # One machine plays a whole country of phones: the limits per address stay in force, but out of the way.
+    "SKERRY_LIMITS__EVENTS_PER_ADDRESS_PER_MINUTE": "1e9",
+    "SKERRY_LIMITS__EVENTS_PER_ADDRESS_BURST": "1e9",
+}
+"""All that differs from a service that nobody has configured."""
+
+
+class ServiceError(Exception):
+    """The service does not start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """A data directory with one app in it, whose APNs is the sink."""
+
+    data: Path
+    app_id: AppId
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(data_dir=self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class RunningService:
+    """A service that answers."""
+
+    process: Process
+    rest: Target
+    sdk: Target
+    database: Path
+
+
+@asynccontextmanager
+async def new_home(endpoint: Endpoint) -> AsyncIterator[Home]:
+    """An empty database with an app and its keys; removed when the block is left."""
+    with tempfile.TemporaryDirectory(prefix="skerry-bench-") as name:
+        data = Path(name)
+        async with open_admin(Settings(data_dir=data)) as admin:
+            app = await admin.apps.create(
+                "bench",
+                "com.example.bench",
+                team_id="TEAM123456",
+                key_id="KEY1234567",
+                private_key=_private_key(),
+                endpoints={Environment.PRODUCTION: endpoint},
+            )
+            await admin.apps.create_key(app.app_id, KeyKind.REST, "benchmark", text=REST_KEY)
+            await admin.apps.create_key(app.app_id, KeyKind.SDK, "benchmark", text=SDK_KEY)
+        yield Home(data, app.app_id)
+
+
+@asynccontextmanager
+async def running_service(home: Home, profile: Path | None = None) -> AsyncIterator[RunningService]:
+    """Run the service until the block is left; its log goes to a file, at its usual level.
+
+    Args:
+        home: where it lives.
+        profile: where the main thread's cProfile is to be written; it slows the service down.
+
+    Raises:
+        ServiceError: if it does not come up; with the end of its log.
+    """
+    (port,) = free_ports(1)
+    inherited = {name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)}
+    profiler = ["-m", "cProfile", "-o", str(profile)] if profile is not None else []
+    log = home.data / "service.log"
+    with log.open("wb") as written:
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, *profiler, "-m", "skerry", "serve", "--quiet"),
+            *("--port", str(port), "--data", str(home.data)),
+            env={**inherited, **SETTINGS},
+            cwd=home.data,  # a skerry.toml that lies about must not count
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=written,
+            stderr=written,
+        )
+    try:
+        await _until_ready(child, port, log)
+        database = home.settings.database
+        yield RunningService(Process(child.pid), Target(HOST, port, REST_KEY), Target(HOST, port, SDK_KEY), database)
+    finally:
+        with suppress(ProcessLookupError):
+            child.send_signal(signal.SIGINT)  # not SIGTERM: it ends the process before a profile is written
+        async with asyncio.timeout(STOPPED_WITHIN):
+            await child.wait()
+
+
+async def _until_ready(child: asyncio.subprocess.Process, port: int, log: Path) -> None:
+    async with httpx2.AsyncClient(timeout=2.0) as client, asyncio.timeout(READY_WITHIN):
+        while child.returncode is None:
+            with suppress(httpx2.HTTPError):
+                if (await client.get(f"http://{HOST}:{port}/readyz")).is_success:
+                    return
+            await asyncio.sleep(0.05)
+    said = await asyncio.to_thread(log.read_text)
+    raise ServiceError(f"the service ended with {child.returncode}:\n{said[-2000:]}")
+
+
+def _private_key() -> bytes:
+    key = ec.generate_private_key(ec.SECP256R1())
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
