@@ -109,3 +109,17 @@ def test_a_revoked_key_stays_listed_as_revoked(skerry: Any) -> None:
     assert skerry("key", "revoke", "1").code == 0
     assert "revoked" in skerry("key", "list", "--app", "shop").out
     assert skerry("key", "revoke", "1").code == 1
+
+
+def test_the_secret_of_user_tokens_is_shown_once_and_kept_sealed(skerry: Any) -> None:
+    add(skerry)
+    assert "not required" in skerry("app", "show", "shop").out
+    said = skerry("app", "user-tokens", "shop").out
+    secret = said.split("user tokens: ")[1].split()[0]
+    assert len(secret) == 43
+    shown = skerry("app", "show", "shop").out
+    assert "not required" not in shown
+    assert secret not in shown
+    assert not any(secret.encode() in path.read_bytes() for path in Path("data").rglob("*") if path.is_file())
+    skerry("app", "user-tokens", "shop", "--not-required")
+    assert "not required" in skerry("app", "show", "shop").out

@@ -27,7 +27,10 @@ def test_every_acknowledged_write_survives_kill_9(migrated, tmp_path):
     path = tmp_path / "skerry.db"
     shutil.copy(migrated, path)
     connection = sqlite3.connect(path)
-    connection.execute("INSERT INTO apps VALUES (1, 'a', 'b', NULL, NULL, NULL, 'production', '{}', 0, 0)")
+    connection.execute(
+        "INSERT INTO apps (app_id, name, bundle_id, environment, endpoints, created_at)"
+        " VALUES (1, 'a', 'b', 'production', '{}', 0)"
+    )
     connection.commit()
     connection.close()
     dice = random.Random(2)

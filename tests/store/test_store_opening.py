@@ -155,7 +155,7 @@ def test_migrations_make_exactly_the_tables_of_the_schema(migrated, tmp_path):
     assert all("STRICT" in words for words in tables)
 
 
-def test_the_first_migration_can_be_taken_back(tmp_path):
+def test_all_migrations_can_be_taken_back(tmp_path):
     path = tmp_path / "skerry.db"
     migration.upgrade(path)
     engine = migration.engine_for(path)

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -12,7 +13,7 @@ from skerry.api.auth import authenticate, client_address
 from skerry.api.limits import RateLimit, bucket_of
 from skerry.api.metrics import ApiMetrics
 from skerry.api.ports import ApiSettings, Services
-from skerry.api.problems import ProblemError
+from skerry.api.problems import FieldError, ProblemError
 from skerry.api.rest3 import device_events, live_activities, queries, statistics, users
 from skerry.api.rest3.errors import (
     OVERLOADED,
@@ -30,9 +31,10 @@ from skerry.api.v1.events import read_report
 from skerry.domain.activity import Update
 from skerry.domain.app import Principal
 from skerry.domain.commands import Idempotency
-from skerry.domain.device import normal_token
-from skerry.domain.errors import WrongSecretError
+from skerry.domain.device import DeviceReport, normal_token
+from skerry.domain.errors import UnprovedUserError, WrongSecretError
 from skerry.domain.ids import AppId, Millis
+from skerry.domain.user_token import why_not
 
 TWO_WEEKS = 14 * 24 * 3600 * 1000
 
@@ -288,7 +290,7 @@ class Handlers:
         trusted = self._settings.trusted_proxies
         principal = await authenticate(request, self._services.keys, trusted, sdk_allowed=True)
         request.state.app_id = principal.app.app_id
-        report = read_report(await self._read(request), self._clock)
+        report, user_token = read_report(await self._read(request), self._clock)
         address = bucket_of(client_address(request, trusted))
         count = len(report.events)
         wait = self._by_installation.take(f"{principal.app.app_id}/{report.installation_id}", count)
@@ -296,14 +298,27 @@ class Handlers:
         if wait:
             detail = "this installation or address reports more events than it may; keep them and send them later"
             raise ProblemError(429, "Too many events", detail, retry_after=wait)
+        unproved = self._unproved(principal, report, user_token)
         try:
-            result = await self._services.registry.report(principal.app.app_id, report)
+            result = await self._services.registry.report(
+                principal.app.app_id, replace(report, user_proved=unproved is None)
+            )
+        except UnprovedUserError as error:
+            fix = "send one that your backend has signed for this extId"
+            field = FieldError("userToken", unproved or "is missing", fix)
+            raise ProblemError(403, "User not proved", f"userToken {field.problem}: {fix}", [field]) from error
         except WrongSecretError as error:
             detail = "the installation is bound to another secret: send the installationSecret it came with first"
             raise ProblemError(403, "Wrong installation secret", detail) from error
         for outcome in result.outcomes:
             self._metrics.device_events.labels(outcome.partition(":")[0]).inc()
         return JSONResponse({"outcomes": list(result.outcomes)})
+
+    def _unproved(self, principal: Principal, report: DeviceReport, user_token: str | None) -> str | None:
+        secret = principal.app.user_token_secret
+        if secret is None or not report.ext_id:
+            return None
+        return why_not(user_token, secret, report.ext_id, self._clock())
 
     # Health
 

@@ -187,6 +187,8 @@ REPORT = fields(
     installationId=text(128),
     installationSecret=text(256) | {"description": "The first one binds the installation; later ones must equal it."},
     extId=text(512, 0) | {"description": "The user; the empty text signs out."},
+    userToken=text(2048)
+    | {"description": "Proves the user: a JWT of your backend with sub and exp (HS256). Where the app asks for it."},
     environment={"type": "string", "enum": ["production", "sandbox"]},
     platform=text(32),
     osVersion=text(32),

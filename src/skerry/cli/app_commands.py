@@ -100,6 +100,36 @@ def change(
     Console().print(f"App {escape(asyncio.run(work()).name)} is changed.")
 
 
+@commands.command("user-tokens")
+def user_tokens(
+    app: Annotated[str, typer.Argument(help="Its name or number.")],
+    required: Annotated[
+        bool, typer.Option("--required/--not-required", help="Whether devices must prove the user they claim.")
+    ] = True,
+    data: Data = None,
+) -> None:
+    """Make devices prove the user they claim, with a token that your backend signs; or no longer.
+
+    Requiring it again makes a new secret: tokens signed with the old one prove nothing any more.
+    """
+
+    async def work() -> tuple[App, str | None]:
+        async with open_admin(load(data_dir=data)) as admin:
+            found = await admin.apps.find(app)
+            if found is None:
+                raise RefusedError(f"there is no app {app!r}: skerry app list shows those that are")
+            return found, await admin.apps.require_user_tokens(found, required=required)
+
+    found, secret = asyncio.run(work())
+    console = Console(soft_wrap=True)
+    if secret is None:
+        console.print(f"Devices of {escape(found.name)} need no user token any more.")
+        return
+    console.print(f"Secret of {escape(found.name)}'s user tokens: [bold]{secret}[/]")
+    console.print("It is shown this once. Your backend signs JWTs with it: HS256, sub = extId, exp within 24 hours;")
+    console.print("the app sends one as userToken with POST /v1/events when somebody signs in.")
+
+
 @commands.command("list")
 def list_apps(data: Data = None) -> None:
     """List the apps."""
@@ -140,6 +170,7 @@ def show(app: Annotated[str, typer.Argument(help="Its name or number.")], data: 
     table.add_row("topic", escape(found.topic))
     table.add_row("team, key", f"{found.team_id or '–'}, {found.key_id or '–'}")
     table.add_row("private key", "sealed at rest" if found.private_key else "missing: skerry app set --p8 FILE")
+    table.add_row("user tokens", "required" if found.user_token_secret else "not required")
     table.add_row("environment", found.environment.value)
     for environment, endpoint in found.endpoints.items():
         table.add_row(f"APNs, {environment.value}", f"{endpoint}  {endpoint.ca_file or ''}")

@@ -31,11 +31,21 @@ class App:
     endpoints: dict[Environment, Endpoint] = field(default_factory=lambda: dict(APPLE_ENDPOINTS))
     strict_groups: bool = False
     """Answer updates of unknown groups with an error instead of 200 (netmera.md Q2)."""
+    user_token_secret: bytes | None = field(default=None, repr=False)
+    """With this, devices that claim a user must show a token of it (`domain.user_token`); None: they need none."""
 
     @property
     def topic(self) -> str:
         """`apns-topic` of Live Activity pushes."""
         return self.bundle_id + LIVE_ACTIVITY_SUFFIX
+
+
+@dataclass(frozen=True, slots=True)
+class SealedSecrets:
+    """An app's secrets as they are kept."""
+
+    private_key: bytes | None = None
+    user_token_secret: bytes | None = None
 
 
 class KeyKind(StrEnum):

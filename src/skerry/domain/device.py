@@ -88,7 +88,8 @@ class DeviceEvent:
 class DeviceReport:
     """What one installation says of itself, and its events in the order in which it sent them.
 
-    `ext_id` None leaves the user as it is; the empty string signs the user out.
+    `ext_id` None leaves the user as it is; the empty string signs the user out. `user_proved` False: the app wants
+    proof of a user that a device claims, and this report has none.
     """
 
     installation_id: str
@@ -101,6 +102,7 @@ class DeviceReport:
     app_version: str | None = None
     model: str | None = None
     push_token: str | None = None
+    user_proved: bool = True
 
 
 @dataclass(frozen=True, slots=True)

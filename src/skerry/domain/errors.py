@@ -30,8 +30,8 @@ class WrongSecretError(RefusedError):
     """The installation is bound to another secret than the one it came with."""
 
 
-class TokenTakenError(RefusedError):
-    """The token belongs to another installation that is not silent."""
+class UnprovedUserError(RefusedError):
+    """A device claims a user without showing that it may."""
 
 
 class OverloadedError(RefusedError):

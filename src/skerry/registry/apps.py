@@ -10,7 +10,17 @@ from typing import Protocol
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from skerry.domain.app import APPLE_ENDPOINTS, Address, ApiKey, App, KeyKind, KeyProblem, Network, Principal
+from skerry.domain.app import (
+    APPLE_ENDPOINTS,
+    Address,
+    ApiKey,
+    App,
+    KeyKind,
+    KeyProblem,
+    Network,
+    Principal,
+    SealedSecrets,
+)
 from skerry.domain.errors import RefusedError
 from skerry.domain.ids import AppId, Millis
 from skerry.domain.push import Endpoint, Environment
@@ -19,6 +29,8 @@ from skerry.domain.unit_of_work import UnitOfWork
 REMEMBERED_FOR = 5.0
 """Seconds that apps and keys are remembered: how long a revoked key may go on working."""
 _MOST_REMEMBERED = 10_000
+PRIVATE_KEY, USER_TOKEN_SECRET = b"private_key", b"user_token_secret"
+"""What a seal is bound to beside the app's number."""
 PREFIX = 12
 """Characters of a key that are kept to tell it from others: its kind, and four of the secret."""
 
@@ -27,9 +39,9 @@ class AppRecords(Protocol):
     """What this needs from the store."""
 
     def add(self, app: App, now: Millis) -> AppId: ...
-    def save(self, app: App, sealed: bytes | None) -> None: ...
-    def get(self, app_id: AppId) -> tuple[App, bytes | None] | None: ...
-    def by_name(self, name: str) -> tuple[App, bytes | None] | None: ...
+    def save(self, app: App, sealed: SealedSecrets) -> None: ...
+    def get(self, app_id: AppId) -> tuple[App, SealedSecrets] | None: ...
+    def by_name(self, name: str) -> tuple[App, SealedSecrets] | None: ...
     def all(self) -> list[App]: ...
     def add_key(self, key: ApiKey, digest: bytes) -> int: ...
     def key_by_hash(self, digest: bytes) -> ApiKey | None: ...
@@ -149,6 +161,12 @@ class Apps:
 
         return await self._store.write(work), text
 
+    async def require_user_tokens(self, app: App, *, required: bool) -> str | None:
+        """From now on devices must prove the user they claim, or need not; returns the new secret's text."""
+        secret = secrets.token_urlsafe(32) if required else None
+        await self.save(replace(app, user_token_secret=secret.encode() if secret else None))
+        return secret
+
     async def keys(self, app_id: AppId | None = None) -> Sequence[ApiKey]:
         """The keys of an app, or all."""
         return await self._store.read(lambda tx: tx.apps.keys(app_id))
@@ -177,17 +195,25 @@ class Apps:
         app = await self.app(key.app_id)
         return KeyProblem.UNKNOWN if app is None else Principal(app, key)
 
-    def _sealed(self, app: App) -> bytes | None:
-        return None if app.private_key is None else self._seal.seal(app.private_key, _context(app.app_id))
+    def _sealed(self, app: App) -> SealedSecrets:
+        def seal(plain: bytes | None, name: bytes) -> bytes | None:
+            return None if plain is None else self._seal.seal(plain, _context(app.app_id, name))
 
-    def _opened(self, app: App, sealed: bytes | None) -> App:
-        if sealed is None:
-            return app
-        return replace(app, private_key=self._seal.open(sealed, _context(app.app_id)))
+        return SealedSecrets(seal(app.private_key, PRIVATE_KEY), seal(app.user_token_secret, USER_TOKEN_SECRET))
+
+    def _opened(self, app: App, sealed: SealedSecrets) -> App:
+        def opened(secret: bytes | None, name: bytes) -> bytes | None:
+            return None if secret is None else self._seal.open(secret, _context(app.app_id, name))
+
+        return replace(
+            app,
+            private_key=opened(sealed.private_key, PRIVATE_KEY),
+            user_token_secret=opened(sealed.user_token_secret, USER_TOKEN_SECRET),
+        )
 
 
-def _context(app_id: AppId) -> bytes:
-    return b"apps/%d/private_key" % app_id
+def _context(app_id: AppId, name: bytes) -> bytes:
+    return b"apps/%d/%s" % (app_id, name)
 
 
 def _digest(text: str) -> bytes:

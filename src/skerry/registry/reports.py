@@ -18,8 +18,8 @@ from skerry.domain.device import (
     TokenClaim,
     claim,
 )
-from skerry.domain.errors import WrongSecretError
-from skerry.domain.ids import AppId, DeviceId, Millis
+from skerry.domain.errors import UnprovedUserError, WrongSecretError
+from skerry.domain.ids import AppId, DeviceId, Millis, UserId
 from skerry.registry.ports import CardEvents, Transaction
 
 TxT = TypeVar("TxT", bound=Transaction)
@@ -41,6 +41,7 @@ class Reports(Generic[TxT]):
 
         Raises:
             WrongSecretError: if the installation is bound to another secret.
+            UnprovedUserError: if it claims a user without the proof that the app asks for.
         """
         device = self.device(tx, app_id, report, now)
         return tuple(self.event(tx, device, event, now) for event in report.events)
@@ -67,12 +68,21 @@ class Reports(Generic[TxT]):
             device = replace(device, environment=report.environment, environment_proved=False)
             tx.devices.forget_tried_environment(device.device_id)
         if report.ext_id is not None:
-            user = tx.users.ensure(app_id, report.ext_id, now) if report.ext_id else None
-            device = replace(device, user_id=user)
+            device = replace(device, user_id=self._user(tx, known, report.ext_id, proved=report.user_proved, now=now))
         if device != known or now - known.last_active_at > ACTIVE_STEP:
             device = replace(device, last_active_at=now)
             tx.devices.save(device)
         return device
+
+    def _user(self, tx: TxT, known: Device, ext_id: str, *, proved: bool, now: Millis) -> UserId | None:
+        """Whose device it is from now on; who is signed in already needs no new proof."""
+        if not ext_id:
+            return None
+        if not proved:
+            user = tx.users.find(known.app_id, ext_id)
+            if user is None or user != known.user_id:
+                raise UnprovedUserError("the app asks for a token of the user")
+        return tx.users.ensure(known.app_id, ext_id, now)
 
     def event(self, tx: TxT, device: Device, event: DeviceEvent, now: Millis) -> str:
         """Carry out one event of a device."""

@@ -165,6 +165,7 @@ class Registry(Generic[TxT]):
 
         Raises:
             WrongSecretError: if the installation is bound to another secret; nothing was changed.
+            UnprovedUserError: if it claims a user without the proof that the app asks for; nothing was changed.
         """
         outcomes = await self._store.write(lambda tx: self._reports.apply(tx, app_id, report, self._clock()))
         self._cards.wake()

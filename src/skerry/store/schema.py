@@ -45,6 +45,7 @@ apps = Table(
     Column("endpoints", Text, nullable=False),  # JSON: {"production": {"host", "port", "ca_file"}, "sandbox": {...}}
     Column("strict_groups", Integer, nullable=False, server_default=text("0")),
     Column("created_at", Integer, nullable=False),
+    Column("user_token_secret_sealed", BLOB),
     **STRICT,
 )
 

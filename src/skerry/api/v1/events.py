@@ -21,8 +21,8 @@ _ENVIRONMENTS = {
 }
 
 
-def read_report(body: bytes, now: Callable[[], Millis]) -> DeviceReport:
-    """The report.
+def read_report(body: bytes, now: Callable[[], Millis]) -> tuple[DeviceReport, str | None]:
+    """The report, and the token that proves its user where there is one.
 
     Raises:
         ProblemError: 400 where the body is not JSON, 422 naming the field otherwise.
@@ -40,7 +40,7 @@ def read_report(body: bytes, now: Callable[[], Millis]) -> DeviceReport:
     if not installation:
         raise _refused("installationId", "is missing", "send an id that the app made at its first start and keeps")
     push_token = _text(value, "deviceToken", most=1024)
-    return DeviceReport(
+    report = DeviceReport(
         installation_id=installation,
         events=tuple(_event(one, f"events[{place}]", now) for place, one in enumerate(events)),
         secret=_text(value, "installationSecret", most=256),
@@ -52,6 +52,7 @@ def read_report(body: bytes, now: Callable[[], Millis]) -> DeviceReport:
         model=_text(value, "deviceModel", most=64),
         push_token=_token(push_token, "deviceToken") if push_token else None,
     )
+    return report, _text(value, "userToken", most=2048)
 
 
 def _event(value: Any, path: str, now: Callable[[], Millis]) -> DeviceEvent:

@@ -5,32 +5,32 @@ import json
 import sqlite3
 from typing import Any
 
-from skerry.domain.app import ApiKey, App, KeyKind
+from skerry.domain.app import ApiKey, App, KeyKind, SealedSecrets
 from skerry.domain.ids import AppId, Millis
 from skerry.domain.push import Endpoint, Environment
 
 _APP = (
     "SELECT app_id, name, bundle_id, team_id, apns_key_id, private_key_sealed, environment, endpoints, strict_groups,"
-    " created_at FROM apps"
+    " created_at, user_token_secret_sealed FROM apps"
 )
 _KEY = "SELECT key_id, app_id, kind, prefix, label, networks, created_at, revoked_at FROM api_keys"
 
 
 class AppRecords:
-    """Apps, with their private keys still sealed, and API keys by their hashes."""
+    """Apps, with their secrets still sealed, and API keys by their hashes."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
     def add(self, app: App, now: Millis) -> AppId:
-        """Store a new app without its private key; its id is given by the store."""
+        """Store a new app without its secrets; its id is given by the store."""
         cursor = self._connection.execute(
             "INSERT INTO apps (name, bundle_id, environment, endpoints, created_at) VALUES (?, ?, ?, '{}', ?)",
             (app.name, app.bundle_id, app.environment.value, now),
         )
         return AppId(cursor.lastrowid or 0)
 
-    def save(self, app: App, sealed: bytes | None) -> None:
+    def save(self, app: App, sealed: SealedSecrets) -> None:
         """Store all of an app."""
         endpoints = {
             environment.value: {"host": one.host, "port": one.port, "ca_file": one.ca_file}
@@ -38,13 +38,14 @@ class AppRecords:
         }
         self._connection.execute(
             "UPDATE apps SET name = ?, bundle_id = ?, team_id = ?, apns_key_id = ?, private_key_sealed = ?,"
-            " environment = ?, endpoints = ?, strict_groups = ? WHERE app_id = ?",
+            " user_token_secret_sealed = ?, environment = ?, endpoints = ?, strict_groups = ? WHERE app_id = ?",
             (
                 app.name,
                 app.bundle_id,
                 app.team_id,
                 app.key_id,
-                sealed,
+                sealed.private_key,
+                sealed.user_token_secret,
                 app.environment.value,
                 json.dumps(endpoints),
                 app.strict_groups,
@@ -52,16 +53,16 @@ class AppRecords:
             ),
         )
 
-    def get(self, app_id: AppId) -> tuple[App, bytes | None] | None:
-        """One app and its sealed key."""
+    def get(self, app_id: AppId) -> tuple[App, SealedSecrets] | None:
+        """One app and its sealed secrets."""
         return _app(self._connection.execute(f"{_APP} WHERE app_id = ?", (app_id,)).fetchone())
 
-    def by_name(self, name: str) -> tuple[App, bytes | None] | None:
+    def by_name(self, name: str) -> tuple[App, SealedSecrets] | None:
         """One app by its name."""
         return _app(self._connection.execute(f"{_APP} WHERE name = ?", (name,)).fetchone())
 
     def all(self) -> list[App]:
-        """Every app, by id; private keys left out."""
+        """Every app, by id; secrets left out."""
         rows = self._connection.execute(f"{_APP} ORDER BY app_id").fetchall()
         return [found[0] for found in map(_app, rows) if found is not None]
 
@@ -100,7 +101,7 @@ class AppRecords:
         return cursor.rowcount == 1
 
 
-def _app(row: tuple[Any, ...] | None) -> tuple[App, bytes | None] | None:
+def _app(row: tuple[Any, ...] | None) -> tuple[App, SealedSecrets] | None:
     if row is None:
         return None
     app = App(
@@ -114,7 +115,7 @@ def _app(row: tuple[Any, ...] | None) -> tuple[App, bytes | None] | None:
         strict_groups=bool(row[8]),
         created_at=row[9],
     )
-    return app, row[5]
+    return app, SealedSecrets(row[5], row[10])
 
 
 def _key(row: tuple[Any, ...]) -> ApiKey:
