@@ -134,7 +134,10 @@ class _Story:
                 shown = card["content_state"].get("subtitle", "")
                 table.add_row(phone["id"], card["group_id"], card["status"], shown, "" if place else verdicts)
         starts = (await self._client.get("/simulator/ledger", params={"event": "start"})).json()
-        table.caption = f"{len(starts['entries'])} starts for {PHONES + 1} cards, none twice · {seconds:.1f} s in all"
+        tokens = [entry["token"] for entry in starts["entries"]]
+        if len(tokens) != PHONES + 1:
+            raise DemoError(f"{len(tokens)} starts went out for {PHONES + 1} cards")
+        table.caption = f"{len(tokens)} starts for {PHONES + 1} cards, none twice · {seconds:.1f} s in all"
         return table
 
     async def _call(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
