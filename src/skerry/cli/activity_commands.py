@@ -128,10 +128,7 @@ def show(
 
 async def _app(admin: Admin, name: str | None) -> App:
     if name is not None:
-        found = await admin.apps.find(name)
-        if found is None:
-            raise RefusedError(f"there is no app {name!r}: skerry app list shows those that are")
-        return found
+        return await admin.apps.named(name)
     apps = await admin.apps.list()
     if not apps:
         raise RefusedError("there is no app yet: skerry app add --help says how to add one")

@@ -84,9 +84,7 @@ def change(
 
     async def work() -> App:
         async with open_admin(load(data_dir=data)) as admin:
-            found = await admin.apps.find(app)
-            if found is None:
-                raise RefusedError(f"there is no app {app!r}: skerry app list shows those that are")
+            found = await admin.apps.named(app)
             changed = replace(
                 found,
                 private_key=p8.read_bytes() if p8 is not None else found.private_key,
@@ -115,9 +113,7 @@ def user_tokens(
 
     async def work() -> tuple[App, str | None]:
         async with open_admin(load(data_dir=data)) as admin:
-            found = await admin.apps.find(app)
-            if found is None:
-                raise RefusedError(f"there is no app {app!r}: skerry app list shows those that are")
+            found = await admin.apps.named(app)
             return found, await admin.apps.require_user_tokens(found, required=required)
 
     found, secret = asyncio.run(work())
@@ -156,13 +152,11 @@ def list_apps(data: Data = None) -> None:
 def show(app: Annotated[str, typer.Argument(help="Its name or number.")], data: Data = None) -> None:
     """Show one app."""
 
-    async def work() -> App | None:
+    async def work() -> App:
         async with open_admin(load(data_dir=data)) as admin:
-            return await admin.apps.find(app)
+            return await admin.apps.named(app)
 
     found = asyncio.run(work())
-    if found is None:
-        raise RefusedError(f"there is no app {app!r}: skerry app list shows those that are")
     table = Table(show_header=False)
     table.add_row("number", str(found.app_id))
     table.add_row("name", escape(found.name))

@@ -35,9 +35,7 @@ def create(
 
     async def work() -> tuple[ApiKey, str]:
         async with open_admin(load(data_dir=data)) as admin:
-            found = await admin.apps.find(app)
-            if found is None:
-                raise RefusedError(f"there is no app {app!r}: skerry app list shows those that are")
+            found = await admin.apps.named(app)
             return await admin.apps.create_key(found.app_id, kind, label, networks)
 
     key, text = asyncio.run(work())
@@ -54,9 +52,7 @@ def list_keys(
 
     async def work() -> Sequence[ApiKey]:
         async with open_admin(load(data_dir=data)) as admin:
-            found = None if app is None else await admin.apps.find(app)
-            if app is not None and found is None:
-                raise RefusedError(f"there is no app {app!r}: skerry app list shows those that are")
+            found = None if app is None else await admin.apps.named(app)
             return await admin.apps.keys(None if found is None else found.app_id)
 
     table = Table("key", "app", "kind", "begins with", "label", "allowed from", "created", "state")

@@ -129,6 +129,17 @@ class Apps:
             found = await self._store.read(lambda tx: tx.apps.get(number))
         return None if found is None else self._opened(*found)
 
+    async def named(self, name_or_id: str) -> App:
+        """An app that must be there.
+
+        Raises:
+            RefusedError: if it is not.
+        """
+        found = await self.find(name_or_id)
+        if found is None:
+            raise RefusedError(f"there is no app {name_or_id!r}: skerry app list shows those that are")
+        return found
+
     async def app(self, app_id: AppId) -> App | None:
         """An app by number, remembered for a moment."""
         until, app = self._apps.get(app_id, (0.0, None))
