@@ -2,16 +2,12 @@
 
 import json
 import os
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
+from dev_service import dev_service, until
 
 DOOMED = "nobody"
 START = {
@@ -38,40 +34,11 @@ UPDATE = {
 def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The data directory of a `skerry dev` on which two cards show an update, and a third could not be started."""
     directory = tmp_path_factory.mktemp("dev")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    arguments = ["dev", "--port", str(port), "--phones", "2", "--data", str(directory)]
-    process = subprocess.Popen([sys.executable, "-m", "skerry", *arguments], stdout=subprocess.DEVNULL)
-    try:
-        with httpx2.Client(
-            base_url=f"http://127.0.0.1:{port}", headers={"X-netmera-api-key": "dev-rest-key"}
-        ) as client:
-            until(lambda: client.get("/readyz").is_success)
-            until(lambda: '"reportEvents",status="200"} 2' in client.get("/metrics").text)
-            assert client.post("/rest/3.0/sendBulkNotification", json=START).status_code == 200
-            assert client.post("/rest/3.0/update-live-activity", json=UPDATE).status_code == 200
-            until(lambda: client.get("/simulator/phones").text.count("user-") == 2 and shown(client) == 2)
+    with dev_service(directory, phones=2) as dev:
+        dev.rest("sendBulkNotification", START)
+        dev.rest("update-live-activity", UPDATE)
+        until(lambda: [card["content_state"]["title"] for card in dev.cards("order-1").values()] == ["Here"] * 2)
         yield directory
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def shown(client: httpx2.Client) -> int:
-    phones = [client.get(f"/simulator/phones/{one['id']}").json() for one in client.get("/simulator/phones").json()]
-    return sum(card["content_state"]["title"] == "Here" for phone in phones for card in phone["cards"])
-
-
-def until(met: Any) -> None:
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            if met():
-                return
-        except httpx2.HTTPError:
-            pass
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -87,7 +54,6 @@ def test_activities_are_listed_with_their_cards(beside: Any) -> None:
 
 
 def test_an_activity_is_shown_revision_by_revision_and_card_by_card(beside: Any) -> None:
-    until(lambda: "waits" not in beside("activity", "show", "order-1").out)
     text = beside("activity", "show", "order-1").out
     assert "2 accepted by APNs" in text
     assert "1 not started: NO_DEVICE" in text

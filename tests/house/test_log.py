@@ -58,7 +58,7 @@ def test_what_is_no_secret_stays_as_it_is(event: dict[str, object]) -> None:
 def test_machines_get_one_json_object_a_line_from_us_and_from_libraries(capsys: pytest.CaptureFixture[str]) -> None:
     configure("info", "json")
     structlog.get_logger().info("ours", token=TOKEN)
-    logging.getLogger("uvicorn.error").info("theirs %s", TOKEN)
+    logging.getLogger("a.library").info("theirs %s", TOKEN)
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert [line["event"] for line in lines] == ["ours", "theirs 80ab12cd…"]
     assert all(line["level"] == "info" and line["timestamp"].endswith("Z") for line in lines)

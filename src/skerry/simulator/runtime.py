@@ -20,12 +20,25 @@ from skerry.simulator.world import World
 TEAM_ID = "SKERRYTEAM"
 KEY_ID = "SKERRYDEV1"
 
-GUIDE_TYPE = {
-    "name": "LiveActivityAttributes",
-    "attributes": {"referenceId": "String", "category": "String", "netmeraGroupId": "String?"},
-    "content_state": {"title": "String", "subtitle": "String", "progress": "Double"},
-}
-"""The `ActivityAttributes` of the guide's app."""
+GUIDE_TYPES = (
+    {
+        "name": "LiveActivityAttributes",
+        "attributes": {"referenceId": "String", "category": "String", "netmeraGroupId": "String?"},
+        "content_state": {"title": "String", "subtitle": "String", "progress": "Double"},
+    },
+    {
+        "name": "MatchLiveScoreWidgetAttributes",
+        "attributes": {
+            "leagueName": "String",
+            "homeTeamName": "String",
+            "awayTeamName": "String",
+            "matchStartTime": "String",
+            "netmeraGroupId": "String?",
+        },
+        "content_state": {"homeTeamScore": "Int", "awayTeamScore": "Int", "matchStatus": "String"},
+    },
+)
+"""The `ActivityAttributes` of the app in the guide, of its former and of its current edition (netmera.md 5.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +73,8 @@ async def simulate(
     keys = ProviderKeys()
     private_key = _provider_key(keys, directory / f"AuthKey_{KEY_ID}.p8")
     reporter = Reporter(service, clock, longest_backoff_s=2.0)
-    kind = AttributesType.declared(GUIDE_TYPE)
-    world = World(clock, bundle_id=bundle_id, types={kind.name: kind}, reporter=reporter)
+    types = {kind.name: kind for kind in map(AttributesType.declared, GUIDE_TYPES)}
+    world = World(clock, bundle_id=bundle_id, types=types, reporter=reporter)
     ledger, chaos = Ledger(), Chaos(clock)
     server = ApnsServer(world, keys, clock=clock, chaos=chaos, ledger=ledger)
     context = certificates.server_context()

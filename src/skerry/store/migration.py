@@ -5,6 +5,7 @@ database starts without them.
 """
 
 import sqlite3
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,7 +83,7 @@ def alembic_config() -> "Config":
     """Alembic's configuration; hand it a connection in `attributes["connection"]`."""
     from alembic.config import Config  # noqa: PLC0415 - see the module's docstring
 
-    configuration = Config()
+    configuration = Config(stdout=sys.stdout)  # its own default is whatever stood there when it was imported
     configuration.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     configuration.set_main_option("path_separator", "os")
     return configuration
