@@ -131,11 +131,8 @@ class HeaderReader:
 
     def __init__(self) -> None:
         self._decoder = hpack.Decoder(max_header_list_size=HEADER_LIST_LIMIT)
-
-    @property
-    def tableless(self) -> bool:
-        """Whether a block that starts with `STATUS_200` is a 200 and needs no decoding."""
-        return self._decoder.header_table_size == 0
+        self.tableless = False
+        """Whether a block that starts with `STATUS_200` is a 200 and needs no decoding. Only `decode` changes it."""
 
     def decode(self, block: bytes) -> dict[str, str]:
         """The fields of one header block, pseudo-header fields included.
@@ -144,8 +141,10 @@ class HeaderReader:
             PeerViolationError: if the block cannot be decoded; the table is lost, and the connection with it.
         """
         try:
-            return text_headers(self._decoder.decode(block, raw=True))
+            fields = self._decoder.decode(block, raw=True)
         except hpack.OversizedHeaderListError as error:
             raise PeerViolationError(ErrorCode.ENHANCE_YOUR_CALM, str(error)) from error
         except (hpack.HPACKError, IndexError, ValueError) as error:
             raise PeerViolationError(ErrorCode.COMPRESSION_ERROR, f"header block: {error}") from error
+        self.tableless = self._decoder.header_table_size == 0
+        return text_headers(fields)

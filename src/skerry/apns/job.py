@@ -1,10 +1,12 @@
 """A batch on its way: which pushes wait, which are out, and what became of the rest."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from skerry.apns.headers import Letter, literal_field
 from skerry.domain.push import Endpoint, Outcome, Outcomes, PushBatch, Rejected
+
+_ACCEPTED = bytes((Outcome.ACCEPTED,))
 
 
 class Job:
@@ -44,14 +46,15 @@ class Job:
         """This push was certainly not processed: it goes out again."""
         self._again.append(place)
 
-    def accept(self, places: Iterable[int]) -> int:
+    def accept(self, places: Sequence[int]) -> int:
         """These were taken; returns how many."""
-        count = 0
-        for place in places:
-            self.outcomes.codes[place] = Outcome.ACCEPTED
-            count += 1
-        self._settled(count)
-        return count
+        if isinstance(places, range):  # a whole run, unless something in it went out again
+            self.outcomes.codes[places.start : places.stop] = _ACCEPTED * len(places)
+        else:
+            for place in places:
+                self.outcomes.codes[place] = Outcome.ACCEPTED
+        self._settled(len(places))
+        return len(places)
 
     def settle(self, place: int, outcome: Outcome, *, rejected: Rejected | None = None, cause: str = "") -> None:
         """Anything but a 200."""

@@ -13,6 +13,10 @@ from skerry.domain.push import Environment
 from skerry.domain.revision import Revision, RevisionKind
 from skerry.domain.verdict import Verdict
 
+_OVER = frozenset(int(status) for status in CardStatus if status.is_over)
+_MOVED, _STARTING = int(CardStatus.MOVED), int(CardStatus.STARTING)
+"""Plain numbers: a million cards are asked, and Python 3.11 looks members of an enum up through a function."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shipment:
@@ -75,13 +79,13 @@ def frame(
 
 
 def _unsendable(one: Recipient | None, *, starting: bool) -> Verdict | None:
-    if one is None or one.status == CardStatus.MOVED:
+    if one is None or one.status == _MOVED:
         return Verdict.NO_CARD
     if starting:
         # A card that has reported its token, or was closed, needs no start.
-        if one.status != CardStatus.STARTING:
+        if one.status != _STARTING:
             return Verdict.OVER
         return Verdict.OVER if one.token is None else None
-    if CardStatus(one.status).is_over:
+    if one.status in _OVER:
         return Verdict.OVER
     return Verdict.HELD if one.token is None else None

@@ -17,7 +17,7 @@ from skerry.delivery.settlement import Answer, Settlement
 from skerry.domain.activity import Activity
 from skerry.domain.chunk import Chunk, ChunkState, Lane, Recipient
 from skerry.domain.ids import AppId, CardNumber, ChunkId, Millis
-from skerry.domain.push import Environment, Outcome, PushBatch
+from skerry.domain.push import Environment, Outcome, Outcomes, PushBatch
 from skerry.domain.revision import Revision, RevisionKind
 from skerry.domain.timer import Timer
 from skerry.domain.unit_of_work import UnitOfWork
@@ -25,6 +25,8 @@ from skerry.domain.verdict import Verdict
 
 LONGEST_NAP = 15.0
 """Seconds between two looks at the outbox, should every wake-up be lost."""
+
+_ACCEPTED = int(Outcome.ACCEPTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,24 @@ class Claimed:
     revision: Revision
     newer: Revision | None
     recipients: Sequence[Recipient]
+
+
+@dataclass(slots=True)
+class Answers:
+    """What came back for what was sent. No object per push: nearly all are accepted, and teach nothing."""
+
+    accepted: list[CardNumber] = field(default_factory=list)
+    """By devices whose environment was proved before."""
+    others: list[Answer] = field(default_factory=list)
+
+    def take(self, shipment: Shipment, outcomes: Outcomes) -> None:
+        """Add the outcomes of a shipment, one per recipient."""
+        for place, (one, code) in enumerate(zip(shipment.recipients, outcomes.codes, strict=True)):
+            if code == _ACCEPTED and one.environment_proved:
+                self.accepted.append(one.number)
+            else:
+                rejected = outcomes.rejections.get(place)
+                self.others.append(Answer(one, shipment.environment, Outcome(code), rejected))
 
 
 class Sender:
@@ -163,7 +183,14 @@ class Sender:
         now = self._clock()
         await self._store.write(
             lambda tx: self._settlement.settle(
-                tx, claimed.chunk, claimed.revision, framed.verdicts, answers, now, last=True
+                tx,
+                claimed.chunk,
+                claimed.revision,
+                framed.verdicts,
+                answers.others,
+                now,
+                last=True,
+                accepted=answers.accepted,
             )
         )
         self._count(framed, answers)
@@ -203,10 +230,19 @@ class Sender:
         return work
 
     def _settle_work(
-        self, claimed: Claimed, chunk: Chunk, framed: Framed, answers: list[Answer], *, last: bool
+        self, claimed: Claimed, chunk: Chunk, framed: Framed, answers: Answers, *, last: bool
     ) -> Callable[[Transaction], Chunk]:  # fmt: skip
         now = self._clock()
-        return lambda tx: self._settlement.settle(tx, chunk, claimed.revision, framed.verdicts, answers, now, last=last)
+        return lambda tx: self._settlement.settle(
+            tx,
+            chunk,
+            claimed.revision,
+            framed.verdicts,
+            answers.others,
+            now,
+            last=last,
+            accepted=answers.accepted,
+        )
 
     def _frame(self, claimed: Claimed, numbers: Sequence[CardNumber], default: Environment) -> Framed:
         return frame(
@@ -225,9 +261,7 @@ class Sender:
         due = Millis(self._clock() + int(self._settings.no_key_delay * 1000))
         tx.outbox.save(replace(chunk, verdicts=board, state=ChunkState.READY, due_at=due))
 
-    async def _ship(
-        self, app_id: AppId, revision: Revision, shipments: Sequence[Shipment]
-    ) -> list[Answer] | None:  # fmt: skip
+    async def _ship(self, app_id: AppId, revision: Revision, shipments: Sequence[Shipment]) -> Answers | None:
         """Send each shipment through its environment; None: the app has no key there."""
         targets = [await self._apps.target(app_id, shipment.environment) for shipment in shipments]
         sends = []
@@ -243,16 +277,15 @@ class Sender:
                 deadline=self._settings.push_deadline,
             )
             sends.append(self._pushes.send(target.route, batch))
-        answers: list[Answer] = []
+        answers = Answers()
         for shipment, outcomes in zip(shipments, await asyncio.gather(*sends), strict=True):
-            for place, one in enumerate(shipment.recipients):
-                outcome = Outcome(outcomes.codes[place])
-                answers.append(Answer(one, shipment.environment, outcome, outcomes.rejections.get(place)))
+            answers.take(shipment, outcomes)
         return answers
 
-    def _count(self, framed: Framed, answers: Sequence[Answer]) -> None:
+    def _count(self, framed: Framed, answers: Answers) -> None:
         self.verdicts.update(framed.verdicts.values())
-        for answer in answers:
+        self.verdicts[Verdict.ACCEPTED] += len(answers.accepted)
+        for answer in answers.others:
             self.verdicts[Verdict[answer.outcome.name]] += 1
             if answer.rejected is not None:
                 self.reasons[answer.rejected.reason] += 1

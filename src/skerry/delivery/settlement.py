@@ -2,7 +2,7 @@
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from skerry.delivery.ports import Transaction
@@ -16,6 +16,9 @@ from skerry.domain.verdict import Cure, RetryPolicy, Verdict, treat
 
 NO_ANSWER = "NoAnswer"
 """Our word for a start that was written, never answered, and given up."""
+
+
+_ACCEPTED = int(Verdict.ACCEPTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +53,32 @@ class Settlement:
         chunk: Chunk,
         revision: Revision,
         verdicts: Mapping[CardNumber, Verdict],
-        answers: list[Answer],
+        answers: Sequence[Answer],
         now: Millis,
         *,
         last: bool,
+        accepted: Sequence[CardNumber] = (),
     ) -> Chunk:
         """Write the verdicts into the chunk; where it is the chunk's last window, settle it or make it ready for later.
+
+        Args:
+            tx: the transaction.
+            chunk: the chunk as it was claimed, or as the window before left it.
+            revision: the chunk's.
+            verdicts: of cards to which nothing was sent.
+            answers: of pushes that need a look.
+            now: the time.
+            last: no window follows.
+            accepted: cards whose push was accepted and taught nothing; nearly all, so that an `Answer` for each would
+                cost as much as the rest of settling.
 
         Returns the chunk as it was stored (not stored before the last window: the caller goes on with it).
         """
         board = bytearray(chunk.verdicts)
         for number, verdict in verdicts.items():
             board[number - chunk.first] = verdict
+        for number in accepted:
+            board[number - chunk.first] = _ACCEPTED
         delays: dict[CardNumber, float] = {}
         for answer in answers:
             verdict, delay = self._judge(tx, chunk, revision, answer, now)
