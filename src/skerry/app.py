@@ -221,9 +221,13 @@ def _pool(settings: Settings) -> PoolSettings:
     apns = settings.apns
     return PoolSettings(
         max_connections=apns.max_connections,
+        growth_interval=apns.growth_interval_s,
         connect_timeout=apns.connect_timeout_s,
         ping_interval=apns.ping_interval_s,
+        silence_limit=apns.silence_limit_s,
         ping_timeout=apns.ping_timeout_s,
+        idle_after=apns.idle_after_s,
+        max_age=apns.max_age_s,
         max_queued=apns.max_queued,
     )
 

@@ -105,11 +105,21 @@ class Delivery(Section):
 class Apns(Section):
     """Connections to APNs."""
 
-    max_connections: int = Field(4, ge=1, le=256, description="Connections per team, key and host.")
+    max_connections: int = Field(32, ge=1, le=256, description="Most connections per team, key and host.")
+    growth_interval_s: float = Field(
+        0.25, gt=0, description="Seconds between opening one connection and the next, while pushes wait for room."
+    )
     connect_timeout_s: float = Field(10.0, gt=0, description="Seconds until the first SETTINGS must have come.")
     ping_interval_s: float = Field(60.0, gt=0, description="Seconds of silence before a sign of life is asked for.")
+    silence_limit_s: float = Field(5.0, gt=0, description="The same, once a push has waited that long for an answer.")
     ping_timeout_s: float = Field(10.0, gt=0, description="Seconds that the sign may take.")
-    max_queued: int = Field(50_000, ge=1_000, description="Pushes that may wait for one host.")
+    idle_after_s: float = Field(
+        600.0, gt=0, description="Seconds without a push after which a host's surplus connections are closed."
+    )
+    max_age_s: float = Field(
+        86_400.0, gt=0, description="Seconds after which a connection is renewed, give or take a fifth."
+    )
+    max_queued: int = Field(50_000, ge=1_000, description="Pushes that may wait for one host, per lane.")
 
 
 class Limits(Section):

@@ -5,24 +5,46 @@ Owned and fed by a pool. It answers one question, `room`, and reports one thing,
 
 import asyncio
 import os
+import random
 import ssl
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import Generic, cast
+from typing import Final, Generic, cast
 
+from skerry.apns.addresses import Address
 from skerry.apns.headers import Letter
+from skerry.apns.health import Health
+from skerry.apns.reasons import Remedy, remedy
 from skerry.apns.session import Session
 from skerry.apns.settings import PoolSettings
 from skerry.apns.streams import OwnerT, Run
 from skerry.domain.push import Endpoint
 
+SUSPECT_AFTER: Final = 1.0
+"""Seconds that a sign of life may be due before new pushes rather go elsewhere."""
+KEEP_STREAMS: Final = 4
+KEEP_OCTETS: Final = 4_096
+"""What large batches leave free of a connection, so that a single push finds room at once: one largest body."""
+IDS_LEAST: Final = 1_000_000
+"""Stream ids left, below which a connection is renewed."""
+KEEP_FROM: Final = 64
+"""Streams that a connection must allow before some of them are kept free."""
+
 
 class ConnectError(Exception):
-    """A connection could not be made. `fatal`: trying again will not help before somebody mends something."""
+    """A connection could not be made."""
 
-    def __init__(self, text: str, *, fatal: bool = False) -> None:
+    def __init__(self, text: str, *, fatal: bool = False, credential: bool = False) -> None:
+        """What happened.
+
+        Args:
+            text: for people.
+            fatal: trying this address again will not help before somebody mends something.
+            credential: it is our key or certificate that was refused.
+        """
         super().__init__(text)
         self.fatal = fatal
+        self.credential = credential
 
 
 class State(Enum):
@@ -37,14 +59,22 @@ class State(Enum):
 class Connection(asyncio.Protocol, Generic[OwnerT]):
     """A session and its socket. The pool takes what has settled from `session` after every `changed`."""
 
-    def __init__(self, session: Session[OwnerT], settings: PoolSettings, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, session: Session[OwnerT], settings: PoolSettings, changed: Callable[[], None], address: Address
+    ) -> None:
         self.session: Session[OwnerT] = session
+        self.address = address
+        self.health = Health()
+        self.lifetime = settings.max_age * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
+        """Seconds after which it is renewed: not all at once."""
+        self.slow = False
+        """Far slower than its neighbours: one push at a time, until it has recovered. The pool says so."""
         self._settings = settings
         self._changed = changed
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
         self._writable = True
-        self._heard_at = self._loop.time()
+        self.opened_at = self.used_at = self._heard_at = self._loop.time()
         self._ping_at = 0.0
         self.ready: asyncio.Future[None] = self._loop.create_future()
         self.closed: asyncio.Future[None] = self._loop.create_future()
@@ -62,17 +92,49 @@ class Connection(asyncio.Protocol, Generic[OwnerT]):
         tls = self._transport.get_extra_info("ssl_object") if self._transport is not None else None
         return None if tls is None else str(tls.version())
 
-    def room(self, body_length: int) -> int:
-        """How many pushes with such a body may go out now: none while the socket is full."""
-        return self.session.room(body_length) if self._writable and self._transport is not None else 0
+    @property
+    def is_suspect(self) -> bool:
+        """Whether it owes a sign of life."""
+        return self.session.ping_outstanding is not None and self._loop.time() - self._ping_at > SUSPECT_AFTER
+
+    @property
+    def is_unproved(self) -> bool:
+        """Whether its first push is still out, which APNs answers before it allows more (apple.md 1.3)."""
+        return self.session.answered == 0 and (self.session.stream_limit or 0) <= 1 and self.session.open_streams > 0
+
+    def is_old(self, now: float) -> bool:
+        """Whether it is time for a successor: of age, or nearly out of stream ids."""
+        return now - self.opened_at > self.lifetime or self.session.ids_left < IDS_LEAST
+
+    def room(self, body_length: int, *, keep: bool) -> int:
+        """How many pushes with such a body may go out now: none while the socket is full or the peer is silent.
+
+        Args:
+            body_length: in octets.
+            keep: leave some room for single pushes.
+        """
+        session = self.session
+        if not self._writable or self._transport is None:
+            return 0
+        room = session.room(body_length, KEEP_OCTETS if keep else 0)
+        if room <= 0 or self.is_suspect:
+            return 0
+        room = min(room, self.health.cap - session.open_streams)
+        if self.slow:
+            return min(room, 1 - session.open_streams)
+        return room - KEEP_STREAMS if keep and (session.stream_limit or 0) >= KEEP_FROM else room
 
     def send(
         self, letter: Letter, tokens: Sequence[bytes], *, authorization: bytes, owner: OwnerT, places: Sequence[int],
         deadline: float,
-    ) -> None:  # fmt: skip
+    ) -> Run[OwnerT]:  # fmt: skip
         """Open one stream per token; see `Session.send`."""
-        self.session.send(letter, tokens, authorization=authorization, owner=owner, places=places, deadline=deadline)
+        run = self.session.send(
+            letter, tokens, authorization=authorization, owner=owner, places=places, deadline=deadline
+        )
+        run.sent_at = self.used_at = self._loop.time()
         self._flush()
+        return run
 
     def cancel(self, run: Run[OwnerT], cause: str) -> None:
         """Give up on what is open of a run."""
@@ -93,7 +155,7 @@ class Connection(asyncio.Protocol, Generic[OwnerT]):
                 return
             if self._heard_at >= self._ping_at:
                 self.session.ping_outstanding = None
-        elif now - self._heard_at > self._settings.ping_interval and self.session.stream_limit is not None:
+        elif self.session.stream_limit is not None and now - self._heard_at > self._patience(now):
             self._ping_at = now
             self.session.ping(os.urandom(8))
         self._flush()
@@ -151,6 +213,12 @@ class Connection(asyncio.Protocol, Generic[OwnerT]):
         self._writable = True
         self._changed()
 
+    def _patience(self, now: float) -> float:
+        """Seconds of silence that are nothing to worry about: fewer once something is out that wants an answer."""
+        oldest = next(iter(self.session.runs), None)
+        waits = oldest is not None and now - oldest.sent_at > self._settings.silence_limit
+        return self._settings.silence_limit if waits else self._settings.ping_interval
+
     def _flush(self) -> None:
         outgoing = self.session.take_outgoing()
         if outgoing and self._transport is not None and not self._transport.is_closing():
@@ -165,7 +233,9 @@ class Connection(asyncio.Protocol, Generic[OwnerT]):
         if not self.ready.done():
             goaway = self.session.goaway
             said = f" ({goaway.reason})" if goaway is not None and goaway.reason else ""
-            self.ready.set_exception(ConnectError(f"the server ended the connection{said or f': {cause}'}"))
+            credential = goaway is not None and remedy(goaway.reason) is Remedy.FIX_CREDENTIAL
+            text = f"the server ended the connection{said or f': {cause}'}"
+            self.ready.set_exception(ConnectError(text, fatal=credential, credential=credential))
             self.ready.exception()  # whoever waits hears of it; nobody has to
         if not self.closed.done():
             self.closed.set_result(None)
@@ -189,22 +259,28 @@ def tls_context(endpoint: Endpoint) -> ssl.SSLContext:
 
 async def connect(
     endpoint: Endpoint,
+    address: Address,
     context: ssl.SSLContext,
     session: Session[OwnerT],
     settings: PoolSettings,
     changed: Callable[[], None],
 ) -> Connection[OwnerT]:
-    """Open a connection and wait for the peer's first SETTINGS.
+    """Open a connection to one of the endpoint's addresses and wait for the peer's first SETTINGS.
 
     Raises:
         ConnectError: saying which phase failed, and whether trying again can help.
     """
     loop = asyncio.get_running_loop()
     connection: Connection[OwnerT] | None = None
+    where = str(endpoint) if address.text == endpoint.host else f"{endpoint} at {address.text}"
     try:
         async with asyncio.timeout(settings.connect_timeout):
             transport, connection = await loop.create_connection(
-                lambda: Connection(session, settings, changed), endpoint.host, endpoint.port, ssl=context
+                lambda: Connection(session, settings, changed, address),
+                address.text,
+                endpoint.port,
+                ssl=context,
+                server_hostname=endpoint.host,
             )
             _require_http2(transport, endpoint)
             await connection.ready
@@ -213,12 +289,16 @@ async def connect(
             connection.abort("connect_failed")
         match error:
             case ssl.SSLCertVerificationError():
-                why = f"{endpoint} is not trusted: {error.verify_message}; set the right CA bundle for this endpoint"
+                why = f"{where} is not trusted: {error.verify_message}; set the right CA bundle for this endpoint"
                 raise ConnectError(why, fatal=True) from error
+            case ssl.SSLError() if "ALERT" in (error.reason or ""):
+                raise ConnectError(f"{where} refused TLS: {error.reason}", fatal=True, credential=True) from error
             case TimeoutError():
-                raise ConnectError(f"{endpoint} did not answer within {settings.connect_timeout:g} s") from error
+                raise ConnectError(f"{where} did not answer within {settings.connect_timeout:g} s") from error
             case OSError():
-                raise ConnectError(f"cannot reach {endpoint}: {error}") from error
+                raise ConnectError(f"cannot reach {where}: {error}") from error
+            case ValueError():
+                raise ConnectError(f"{where} is no address of a server: {error}", fatal=True) from error
         raise
     return connection
 

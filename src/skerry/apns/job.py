@@ -15,6 +15,9 @@ class Job:
     def __init__(self, batch: PushBatch, endpoint: Endpoint, deadline: float) -> None:
         self.tokens = [token.encode("ascii") for token in batch.tokens]
         self.letter = _letter(batch, endpoint)
+        self.urgent = batch.urgent
+        self.queued = False
+        """Whether it stands in a lane of the pool."""
         self.deadline = deadline
         """By the loop's clock."""
         self.outcomes = Outcomes(bytearray(len(self.tokens)))

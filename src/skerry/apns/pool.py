@@ -1,71 +1,40 @@
-"""The pool: pushes wait here, not at a connection; connections come, drain and go.
+"""The pool of a route: pushes wait here, not at a connection; connections come, drain and go.
 
-One `RoutePool` per team, key and host. `ApnsClient` is the one object that the rest of the house knows.
+One `RoutePool` per team, key and host. It asks its parts what to do: the gate whether anything may go out, the
+addresses where to connect, growth whether one more connection would help, a connection's health what it can bear.
 """
 
 import asyncio
 import random
+import socket
+import ssl
 from collections import Counter, deque
-from typing import Self
+from statistics import median
+from typing import Final
 
+from skerry.apns.addresses import Address, Addresses
 from skerry.apns.connection import ConnectError, Connection, State, connect, tls_context
+from skerry.apns.gate import Gate, GateSettings
+from skerry.apns.growth import Growth
+from skerry.apns.health import ERRORS_LEAST
 from skerry.apns.job import Job
-from skerry.apns.probe import ProbeReport, probe
-from skerry.apns.provider_token import CredentialError, ProviderTokens
+from skerry.apns.provider_token import CredentialError, ProviderToken, ProviderTokens
 from skerry.apns.reasons import Remedy, remedy
 from skerry.apns.session import Session
 from skerry.apns.settings import PoolSettings
-from skerry.apns.stats import ClientStats, RouteStats
+from skerry.apns.stats import RouteStats
 from skerry.apns.streams import Exceptional, Run
-from skerry.domain.push import Outcome, Outcomes, PushBatch, Route
+from skerry.domain.push import Outcome, Route
 
-TICK = 0.25
+TICK: Final = 0.25
 """Seconds between two looks at deadlines: no outcome is later than its deadline plus this."""
-WINDOW = 500
+WINDOW: Final = 500
 """Pushes written in one turn of the loop, so that the rest of the process goes on: 1 to 2 ms."""
-AGAIN = frozenset({"refused_stream", "goaway"})
-
-
-class ApnsClient:
-    """Sends batches; every push gets exactly one outcome, and nothing raises but cancellation."""
-
-    def __init__(self, settings: PoolSettings | None = None, *, tokens: ProviderTokens | None = None) -> None:
-        self._settings = settings or PoolSettings()
-        self._tokens = tokens or ProviderTokens()
-        self._pools: dict[Route, RoutePool] = {}
-        self._closed = False
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-    async def send(self, route: Route, batch: PushBatch) -> Outcomes:
-        """Send a batch and wait for all its outcomes, at the latest at its deadline."""
-        deadline = asyncio.get_running_loop().time() + batch.deadline
-        job = Job(batch, route.endpoint, deadline)
-        if self._closed:
-            job.give_up("shutdown")
-        if not job.finished:
-            pool = self._pools.get(route)
-            if pool is None:
-                pool = self._pools[route] = RoutePool(route, self._settings, self._tokens)
-            await pool.carry(job)
-        return job.outcomes
-
-    async def probe(self, route: Route, timeout: float = 10.0) -> ProbeReport:  # noqa: ASYNC109 - a report's limit
-        """Try a route without sending a push: name, TLS, HTTP/2, and whether the key can sign."""
-        return await probe(route, timeout)
-
-    def stats(self) -> ClientStats:
-        """What goes on, by route."""
-        return ClientStats(tuple(pool.stats() for pool in self._pools.values()))
-
-    async def close(self, grace: float = 5.0) -> None:
-        """Take nothing more, await what is out for `grace` seconds, then close all connections."""
-        self._closed = True
-        await asyncio.gather(*(pool.close(grace) for pool in self._pools.values()))
+AGAIN: Final = frozenset({"refused_stream", "goaway"})
+SERVER_ERROR: Final = 500
+CONTEXT_FOR: Final = 3600.0
+"""Seconds for which a TLS context is used: loading the roots takes some 20 ms, and they may be exchanged."""
+_TIMED_OUT: Final = "timeout"
 
 
 class RoutePool:
@@ -75,68 +44,95 @@ class RoutePool:
         self._route = route
         self._settings = settings
         self._tokens = tokens
-        self._jobs: deque[Job] = deque()
-        self._connections: list[Connection[Job]] = []
-        self._opening: asyncio.Task[None] | None = None
-        self._queued = 0
-        self._space = asyncio.Condition()
-        self._paused_until = 0.0
-        self._next_attempt = 0.0
-        self._failures = 0
-        self._pump_due = False
         self._loop = asyncio.get_running_loop()
+        self._urgent: deque[Job] = deque()
+        self._large: deque[Job] = deque()
+        self._queued = {True: 0, False: 0}
+        self._space = asyncio.Condition()
+        self._crowd = 0
+        self._gate = Gate(GateSettings(pause=settings.pause, credential_probe=settings.credential_probe))
+        self._growth = Growth(settings.growth_interval)
+        self._addresses = Addresses(back_off=settings.back_off, max_back_off=settings.max_back_off)
+        self._connections: list[Connection[Job]] = []
+        self._openings: set[asyncio.Task[None]] = set()
+        self._opening_since = 0.0
+        self._resolves_at = 0.0
+        self._context: ssl.SSLContext | None = None
+        self._context_at = 0.0
+        self._probe: Run[Job] | None = None
+        self._answered = 0
+        self._pump_due = False
+        self._closing = False
+        self._used_at = self._loop.time()
         self._ticker = self._loop.create_task(self._tick())
         self._outcomes: Counter[Outcome] = Counter()
         self._reasons: Counter[str] = Counter()
         self._last_error: str | None = None
 
+    @property
+    def is_unused(self) -> bool:
+        """Whether nothing has been sent for so long that its connections serve nobody."""
+        busy = self._urgent or self._large or any(one.session.open_streams for one in self._connections)
+        return not busy and self._loop.time() - self._used_at > self._settings.forget_after
+
     async def carry(self, job: Job) -> None:
         """Queue a job and wait for its last outcome."""
         size = job.waiting
-        try:
-            async with asyncio.timeout_at(job.deadline), self._space:
-                await self._space.wait_for(
-                    lambda: self._queued == 0 or self._queued + size <= self._settings.max_queued
-                )
-        except TimeoutError:
+        if not self._fits(job, size) and not await self._space_for(job, size):
             self._outcomes[Outcome.NOT_PROCESSED] += job.give_up("deadline")
             return
-        self._queued += size
-        self._jobs.append(job)
-        self._want_pump()
+        self._queued[job.urgent] += size
+        self._used_at = self._loop.time()
+        self._enter(job)
         try:
             await job.done
         except asyncio.CancelledError:
             self._forget(job)
             raise
         finally:
-            self._queued -= size
-            async with self._space:
-                self._space.notify_all()
+            self._queued[job.urgent] -= size
+            if self._crowd:
+                async with self._space:
+                    self._space.notify_all()
+
+    async def warm_up(self, connections: int) -> int:
+        """Have that many connections, as far as the settings and the peer allow."""
+        goal = min(connections, self._settings.max_connections)
+        while not self._closing and len(self._alive()) < goal:
+            now = self._loop.time()
+            if not self._openings:
+                if now < self._not_before():
+                    break
+                self._start_opening(now)
+            await asyncio.wait(self._openings)
+            if self._last_error and not self._alive():
+                break
+            await asyncio.sleep(self._settings.growth_interval)
+        return len(self._alive())
 
     async def close(self, grace: float) -> None:
         """Nothing more goes out; what is out is awaited for `grace` seconds."""
-        while self._jobs:
-            job = self._jobs.popleft()
-            self._outcomes[Outcome.NOT_PROCESSED] += job.give_up("shutdown")
-        if self._opening is not None:
-            self._opening.cancel()
+        self._closing = True
+        self._give_up_all("shutdown")
+        for task in self._openings:
+            task.cancel()
         for connection in self._connections:
             connection.drain()
         pending = [connection.closed for connection in self._connections if not connection.closed.done()]
-        if pending:
+        if pending and grace > 0:
             await asyncio.wait(pending, timeout=grace)
         for connection in self._connections:
             connection.close()
         self._collect()
+        self._give_up_all("shutdown")
         self._ticker.cancel()
-        await asyncio.gather(self._ticker, *([self._opening] if self._opening else []), return_exceptions=True)
+        await asyncio.gather(self._ticker, *self._openings, return_exceptions=True)
 
     def stats(self) -> RouteStats:
         """What goes on here."""
         states = Counter(connection.state.value for connection in self._connections)
-        if self._opening is not None:
-            states["opening"] += 1
+        if self._openings:
+            states["opening"] = len(self._openings)
         alive = [one.session for one in self._connections if one.state is not State.CLOSED]
         return RouteStats(
             endpoint=str(self._route.endpoint),
@@ -145,14 +141,15 @@ class RoutePool:
             connections=states,
             open_streams=sum(session.open_streams for session in alive),
             stream_limit=sum(session.stream_limit or 0 for session in alive),
-            queued=sum(job.waiting for job in self._jobs),
+            queued=sum(job.waiting for lane in (self._urgent, self._large) for job in lane),
             token_age=self._tokens.age(self._route.credential),
+            gate=self._gate.closed.value if self._gate.closed else None,
             outcomes=Counter(self._outcomes),
             reasons=Counter(self._reasons),
             last_error=self._last_error,
         )
 
-    # Sending
+    # ------------------------------------------------------------------ sending
 
     def _want_pump(self) -> None:
         if not self._pump_due:
@@ -160,91 +157,246 @@ class RoutePool:
             self._loop.call_soon(self._pump)
 
     def _pump(self) -> None:
-        """Hand waiting pushes to connections with room, one window a turn; open a connection where there is none."""
+        """Hand waiting pushes to connections with room, one window a turn; see to it that there are connections."""
         self._pump_due = False
         self._collect()
-        if not self._jobs or self._loop.time() < self._paused_until:
+        if not self._waiting():
             return
-        try:
-            token = self._tokens.current(self._route.credential)
-        except CredentialError as error:
-            self._last_error = str(error)
-            while self._jobs:
-                self._outcomes[Outcome.NOT_PROCESSED] += self._jobs.popleft().give_up("credential")
-            return
-        written = 0
-        while self._jobs and written < WINDOW:
-            job = self._jobs[0]
-            if not job.waiting:
-                self._jobs.popleft()
-                continue
-            connection = self._roomiest(len(job.letter.body))
-            if connection is None:
-                break
-            places = job.take(min(connection.room(len(job.letter.body)), WINDOW))
-            connection.send(
-                job.letter,
-                [job.tokens[place] for place in places],
-                authorization=token.authorization,
-                owner=job,
-                places=places,
-                deadline=job.deadline,
-            )
-            written += len(places)
-            self._jobs.rotate(-1)  # the next job's turn: small batches do not wait behind large ones
-        if any(job.waiting for job in self._jobs):
+        now = self._loop.time()
+        token = self._token(now)
+        allowance = self._gate.allowance(now)
+        if token is None or self._gate.hands_back(now):
+            self._give_up_all("credential")
+        elif allowance is None:
+            written = self._write(token, WINDOW)
             if written >= WINDOW:
                 self._want_pump()
+            elif self._waiting():
+                self._grow(now)
+        elif allowance:
+            if self._write(token, allowance):
+                self._gate.sent_probe()
             else:
-                self._grow()
+                self._grow(now)
 
-    def _roomiest(self, body_length: int) -> Connection[Job] | None:
-        best = max(self._connections, key=lambda one: one.room(body_length), default=None)
-        return best if best is not None and best.room(body_length) > 0 else None
-
-    def _grow(self) -> None:
-        """Open one more connection: the first at once; others paced, and only beside some whose limit has risen."""
-        alive = [one for one in self._connections if one.state is State.OPEN]
-        now = self._loop.time()
-        if self._opening is not None or now < self._next_attempt or len(alive) >= self._settings.max_connections:
-            return
-        if any((one.session.stream_limit or 0) <= 1 for one in alive):
-            return
-        self._opening = self._loop.create_task(self._open())
-
-    async def _open(self) -> None:
+    def _token(self, now: float) -> ProviderToken | None:
         try:
-            context = tls_context(self._route.endpoint)
-            session: Session[Job] = Session(stream_bound=self._settings.streams_per_connection)
-            connection = await connect(self._route.endpoint, context, session, self._settings, self._want_pump)
-        except ConnectError as error:
-            self._failures += 1
+            return self._tokens.current(self._route.credential)
+        except CredentialError as error:
             self._last_error = str(error)
-            wait = min(self._settings.back_off * 2 ** min(self._failures - 1, 16), self._settings.max_back_off)
-            self._next_attempt = self._loop.time() + wait * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
-            if error.fatal and not self._connections:
-                while self._jobs:
-                    self._outcomes[Outcome.NOT_PROCESSED] += self._jobs.popleft().give_up("connect_failed")
-        else:
-            self._failures = 0
-            self._next_attempt = self._loop.time() + self._settings.growth_interval
-            self._connections.append(connection)
-        finally:
-            self._opening = None
-            self._want_pump()
+            self._gate.refused_credential(now, str(error))
+            return None
 
-    # Settling
+    def _write(self, token: ProviderToken, most: int) -> int:
+        """Small before large; within a lane each job has its turn. Returns how many went out."""
+        written = 0
+        for lane, keep in ((self._urgent, False), (self._large, True)):
+            while lane and written < most:
+                job = lane[0]
+                if not job.waiting:
+                    lane.popleft().queued = False
+                    continue
+                connection, room = self._roomiest(len(job.letter.body), keep=keep)
+                if connection is None:
+                    break
+                places = job.take(min(room, most - written))
+                run = connection.send(
+                    job.letter,
+                    [job.tokens[place] for place in places],
+                    authorization=token.authorization,
+                    owner=job,
+                    places=places,
+                    deadline=job.deadline,
+                )
+                if self._gate.closed:
+                    self._probe = run
+                written += len(places)
+                lane.rotate(-1)
+        return written
+
+    def _roomiest(self, body_length: int, *, keep: bool) -> tuple[Connection[Job] | None, int]:
+        best, most = None, 0
+        for one in self._connections:
+            room = one.room(body_length, keep=keep)
+            if room > most:
+                best, most = one, room
+        return best, most
+
+    def _waiting(self) -> bool:
+        return any(job.waiting for job in self._urgent) or any(job.waiting for job in self._large)
+
+    def _lane(self, job: Job) -> deque[Job]:
+        return self._urgent if job.urgent else self._large
+
+    def _enter(self, job: Job) -> None:
+        if not job.queued:
+            job.queued = True
+            self._lane(job).append(job)
+        self._want_pump()
+
+    async def _space_for(self, job: Job, size: int) -> bool:
+        """Wait until the queue has room; False: its deadline came first."""
+        self._crowd += 1
+        try:
+            async with asyncio.timeout_at(job.deadline), self._space:
+                await self._space.wait_for(lambda: self._fits(job, size))
+        except TimeoutError:
+            return False
+        finally:
+            self._crowd -= 1
+        return True
+
+    def _fits(self, job: Job, size: int) -> bool:
+        queued = self._queued[job.urgent]
+        return queued == 0 or queued + size <= self._settings.max_queued
+
+    def _give_up_all(self, cause: str) -> None:
+        for lane in (self._urgent, self._large):
+            while lane:
+                job = lane.popleft()
+                job.queued = False
+                self._outcomes[Outcome.NOT_PROCESSED] += job.give_up(cause)
+
+    # ------------------------------------------------------------------ connections
+
+    def _alive(self) -> list[Connection[Job]]:
+        return [one for one in self._connections if one.state is State.OPEN and not one.is_suspect]
+
+    def _grow(self, now: float) -> None:
+        """Pushes wait and no connection has room: open one where that helps.
+
+        The first at once, and beside a stalled attempt one to another address; further ones at the pace of `Growth`,
+        and never on the guess that a fresh connection's limit of 1 is all there will be.
+        """
+        alive = self._alive()
+        if self._openings:
+            stalled = not alive and len(self._openings) == 1 and now - self._opening_since > self._settings.stall
+            if not stalled or self._addresses.spare(now) is None:
+                return
+        elif alive:
+            if len(alive) >= self._settings.max_connections or any(one.is_unproved for one in alive):
+                return
+            if not self._growth.wanted(now):
+                return
+        if now >= self._not_before():
+            self._start_opening(now)
+
+    def _not_before(self) -> float:
+        """When the next attempt may be made: when some address is free of its back-off."""
+        return max(self._resolves_at, self._addresses.next_attempt())
+
+    def _start_opening(self, now: float, *, instead_of: Connection[Job] | None = None) -> None:
+        self._opening_since = now
+        task = self._loop.create_task(self._open(instead_of))
+        self._openings.add(task)
+        task.add_done_callback(self._opened)
+
+    def _opened(self, task: asyncio.Task[None]) -> None:
+        self._openings.discard(task)
+        self._want_pump()
+
+    async def _open(self, instead_of: Connection[Job] | None) -> None:
+        await self._resolve()
+        now = self._loop.time()
+        address = self._addresses.choose(now)
+        if address is None:
+            self._resolves_at = now + TICK
+            return
+        address.connections += 1
+        try:
+            session: Session[Job] = Session(stream_bound=self._settings.streams_per_connection)
+            connection = await connect(
+                self._route.endpoint, address, self._tls(now), session, self._settings, self._want_pump
+            )
+        except ConnectError as error:
+            address.connections -= 1
+            self._failed(address, error)
+            return
+        except BaseException:
+            address.connections -= 1
+            raise
+        self._last_error = None
+        self._addresses.succeeded(address)
+        self._connections.append(connection)
+        connection.closed.add_done_callback(lambda _: self._gone(address))
+        self._growth.opened(self._loop.time(), self._answered, beside=len(self._alive()) - 1)
+        if instead_of is not None:
+            instead_of.drain()
+
+    async def _resolve(self) -> None:
+        """Look the name up; where that fails, the addresses that are known serve on."""
+        endpoint = self._route.endpoint
+        try:
+            async with asyncio.timeout(self._settings.resolve_timeout):
+                found = await self._loop.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:  # TimeoutError is an OSError
+            self._last_error = f"cannot look up {endpoint.host}: {str(error) or 'no answer'}"
+            now = self._loop.time()
+            if not self._addresses:
+                self._resolves_at = now + self._settings.back_off * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+            return
+        self._addresses.resolved([str(one[4][0]) for one in found], self._loop.time())
+
+    def _tls(self, now: float) -> ssl.SSLContext:
+        if self._context is None or now - self._context_at > CONTEXT_FOR:
+            self._context, self._context_at = tls_context(self._route.endpoint), now
+        return self._context
+
+    def _failed(self, address: Address, error: ConnectError) -> None:
+        self._last_error = str(error)
+        now = self._loop.time()
+        self._addresses.failed(address, now, fatal=error.fatal)
+        if error.fatal:
+            self._context = None  # whoever mends it may have exchanged the roots
+        if error.credential:
+            self._gate.refused_credential(now, str(error))
+        if self._addresses.all_untrusted and not self._connections:
+            self._give_up_all("connect_failed")
+
+    def _gone(self, address: Address) -> None:
+        address.connections -= 1
+        self._growth.shrank()
+
+    def _renew(self, now: float) -> None:
+        """Connections that are sick, old, or alone with an announced end get a successor first, then they drain."""
+        alive = self._alive()
+        latencies = [one.health.latency for one in alive if one.health.latency is not None]
+        usual = median(latencies) if len(latencies) > 1 else None
+        for one in alive:
+            one.slow = len(alive) > 1 and one.health.is_slow(usual)
+            # Where others get answers, a connection that gets only errors is the one that is broken.
+            broken = one.health.server_errors >= ERRORS_LEAST and any(not each.health.server_errors for each in alive)
+            if one.health.is_sick or broken:
+                one.drain()
+        aged = next((one for one in alive if one.is_old(now)), None)
+        if aged is not None and not self._openings and now >= self._not_before():
+            self._start_opening(now, instead_of=aged)
+        idle = [one for one in alive if now - one.used_at > self._settings.idle_after]
+        if len(alive) > 1 and idle:
+            idle[0].drain()
+        leaving = any(one.session.goaway is not None and one.session.open_streams for one in self._connections)
+        if leaving and not alive and not self._openings and now >= self._not_before():
+            self._start_opening(now)
+
+    # ------------------------------------------------------------------ settling
 
     def _collect(self) -> None:
+        now = self._loop.time()
         for connection in self._connections:
             exceptional, finished = connection.session.take_settled()
             for one in exceptional:
-                self._settle(connection, one)
+                self._settle(connection, one, now)
             for run in finished:
-                self._finish(run)
-        self._connections = [one for one in self._connections if one.state is not State.CLOSED]
+                self._finish(connection, run, now)
+            goaway = connection.session.goaway
+            if goaway is not None and remedy(goaway.reason) is Remedy.FIX_CREDENTIAL:
+                self._last_error = goaway.reason
+                self._gate.refused_credential(now, goaway.reason)
+        if any(one.state is State.CLOSED for one in self._connections):
+            self._connections = [one for one in self._connections if one.state is not State.CLOSED]
+        self._growth.observe(now, self._answered)
 
-    def _finish(self, run: Run[Job]) -> None:
+    def _finish(self, connection: Connection[Job], run: Run[Job], now: float) -> None:
         """The 200s of a run; the rest has come as exceptional."""
         accepted = run.codes.count(Outcome.ACCEPTED)
         if not accepted:
@@ -253,22 +405,43 @@ class RoutePool:
         if accepted < len(run.codes):
             places = [place for place, code in zip(places, run.codes, strict=True) if code == Outcome.ACCEPTED]
         self._outcomes[Outcome.ACCEPTED] += run.owner.accept(places)
+        self._answered += accepted
+        connection.health.answered(accepted)
+        if accepted == len(run.codes):
+            connection.health.measured(now - run.sent_at)
+        self._gate.answered(now, 200, probe=run is self._probe)
 
-    def _settle(self, connection: Connection[Job], one: Exceptional[Job]) -> None:
+    def _settle(self, connection: Connection[Job], one: Exceptional[Job], now: float) -> None:
         job, place = one.run.owner, one.run.places[one.position]
         if one.outcome is Outcome.NOT_PROCESSED and one.cause in AGAIN:
+            if one.cause == "refused_stream":
+                connection.health.refused(connection.session.limit_falls)
+            self._probe_ended(one.run, now)
             self._again(job, place)
             return
         if one.rejected is not None:
+            self._answered += 1
             self._reasons[one.rejected.reason] += 1
-            if self._heed(connection, one, job, place):
+            if self._heed(connection, one, job, place, now):
                 return
+        else:
+            if one.cause == _TIMED_OUT:
+                connection.health.silent(1)
+            self._probe_ended(one.run, now)
         self._outcomes[one.outcome] += 1
         job.settle(place, one.outcome, rejected=one.rejected, cause=one.cause)
 
-    def _heed(self, connection: Connection[Job], one: Exceptional[Job], job: Job, place: int) -> bool:
-        """What a refusal asks of the route; True: the push goes out again."""
-        match remedy(one.rejected.reason if one.rejected else ""):
+    def _heed(self, connection: Connection[Job], one: Exceptional[Job], job: Job, place: int, now: float) -> bool:
+        """What a refusal says of the connection and the route; True: the push goes out again."""
+        rejected = one.rejected
+        assert rejected is not None
+        if rejected.status >= SERVER_ERROR:
+            connection.health.server_error()
+            if one.run is self._probe:
+                connection.drain()  # the next probe takes another connection: this one may be all that is broken
+        else:
+            connection.health.answered(1)
+        match remedy(rejected.reason):
             case Remedy.RENEW_TOKEN:
                 connection.drain()  # once it has said so it stays wedged
                 newer = self._tokens.expired(self._route.credential, one.run.authorization)
@@ -276,26 +449,34 @@ class RoutePool:
                     job.renewed.add(place)
                     self._again(job, place)
                     return True
+                self._last_error = f"{rejected.reason} for a fresh provider token: check the clock and the key"
+                self._gate.refused_credential(now, self._last_error)
             case Remedy.REPLACE_CONNECTION:
                 connection.drain()
             case Remedy.PAUSE:
-                self._paused_until = self._loop.time() + self._settings.pause
+                self._gate.too_many_tokens(now, rejected.reason)
                 connection.drain()
+            case Remedy.FIX_CREDENTIAL:
+                self._last_error = f"{rejected.reason}: check team id, key id, key and environment"
+                self._gate.refused_credential(now, rejected.reason)
             case _:
-                pass
+                self._gate.answered(now, rejected.status, probe=one.run is self._probe)
         return False
+
+    def _probe_ended(self, run: Run[Job], now: float) -> None:
+        if run is self._probe:
+            self._probe = None
+            self._gate.lost_probe(now)
 
     def _again(self, job: Job, place: int) -> None:
         job.put_back(place)
-        if job not in self._jobs:
-            self._jobs.appendleft(job)
-        self._want_pump()
+        self._enter(job)
 
     def _forget(self, job: Job) -> None:
         """Its caller has gone: what waits is dropped, what is out is cancelled."""
         job.give_up("cancelled")
-        if job in self._jobs:
-            self._jobs.remove(job)
+        if job.queued:
+            self._lane(job).remove(job)
         for connection in self._connections:
             for run in connection.session.runs:
                 if run.owner is job:
@@ -308,7 +489,10 @@ class RoutePool:
             now = self._loop.time()
             for connection in self._connections[:]:
                 connection.tick(now)
-            for job in [job for job in self._jobs if job.deadline <= now]:
-                self._outcomes[Outcome.NOT_PROCESSED] += job.give_up("deadline")
-                self._jobs.remove(job)
+            for lane in (self._urgent, self._large):
+                for job in [job for job in lane if job.deadline <= now]:
+                    self._outcomes[Outcome.NOT_PROCESSED] += job.give_up("deadline")
+                    lane.remove(job)
+                    job.queued = False
             self._pump()
+            self._renew(now)

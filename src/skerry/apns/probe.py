@@ -1,7 +1,9 @@
 """A look at a route without a push: for the doctor."""
 
+import asyncio
 from dataclasses import dataclass
 
+from skerry.apns.addresses import Address
 from skerry.apns.connection import ConnectError, connect, tls_context
 from skerry.apns.provider_token import CredentialError, load_key
 from skerry.apns.session import Session
@@ -26,7 +28,9 @@ async def probe(route: Route, timeout: float) -> ProbeReport:  # noqa: ASYNC109 
         load_key(route.credential.private_key_pem)
         session: Session[None] = Session()
         settings = PoolSettings(connect_timeout=timeout)
-        connection = await connect(route.endpoint, tls_context(route.endpoint), session, settings, lambda: None)
+        address = Address(route.endpoint.host)
+        context = await asyncio.to_thread(tls_context, route.endpoint)
+        connection = await connect(route.endpoint, address, context, session, settings, lambda: None)
     except (ConnectError, CredentialError) as error:
         return ProbeReport(endpoint, problem=str(error))
     version = connection.tls_version

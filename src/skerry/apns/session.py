@@ -76,6 +76,8 @@ class Session(Generic[OwnerT]):
         self.goaway: Goaway | None = None
         self.stream_limit: int | None = None
         """The peer's MAX_CONCURRENT_STREAMS in force; None before its first SETTINGS (then nothing may be sent)."""
+        self.limit_falls = 0
+        """How often it was lowered."""
         self.open_streams = 0
         self.answered = 0
         """Final answers of any status, since the beginning."""
@@ -136,12 +138,19 @@ class Session(Generic[OwnerT]):
         )
 
     @property
+    def ids_left(self) -> int:
+        """How many streams it can still open in its life."""
+        return max(0, (frames.LARGEST_STREAM_ID - self._next_id) // 2 + 1)
+
+    @property
     def runs(self) -> list[Run[OwnerT]]:
         """The runs with open streams, oldest first."""
         return list(self._runs)
 
-    def room(self, body_length: int) -> int:
+    def room(self, body_length: int, keep: int = 0) -> int:
         """How many pushes with a body of this length may go out now.
+
+        `keep`: octets of the connection window that stay free for others, unless nothing is open here.
 
         A body that the connection window cannot take stays with the caller, who may have another connection and can
         still say `NOT_PROCESSED`. Two exceptions keep a strange peer moving: where a whole body never fits a stream's
@@ -150,15 +159,16 @@ class Session(Generic[OwnerT]):
         if self.stream_limit is None or not self.accepting:
             return 0
         free = min(self.stream_limit, self._stream_bound) - self.open_streams
-        free = min(free, (frames.LARGEST_STREAM_ID - self._next_id) // 2 + 1)
+        free = min(free, self.ids_left)
+        window = self._send_window - (keep if self.open_streams else 0)
         if free <= 0 or not body_length:
             return max(0, free)
+        if window <= 0:
+            return 0
         if body_length > self._initial_window:
-            return free if self._send_window > 0 else 0
-        whole = self._send_window // body_length if self._send_window > 0 else 0
-        if whole:
-            return min(free, whole)
-        return 1 if self._send_window > 0 and not self._unsent else 0
+            return free
+        whole = window // body_length
+        return min(free, whole) if whole or keep or self._unsent else 1
 
     def send(
         self,
@@ -574,6 +584,7 @@ class Session(Generic[OwnerT]):
 
     def _apply(self, key: int, value: int) -> None:
         if key == Setting.MAX_CONCURRENT_STREAMS:
+            self.limit_falls += value < (self.stream_limit or 0) and self.stream_limit != _UNLIMITED
             self.stream_limit = value
         elif key == Setting.HEADER_TABLE_SIZE:
             self._writer.resize(value)

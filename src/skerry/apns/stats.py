@@ -21,6 +21,8 @@ class RouteStats:
     queued: int
     token_age: float | None
     """Seconds since the provider token was signed."""
+    gate: str | None
+    """Why pushes may not go out at the moment, by `Closed`; None: they may."""
     outcomes: Mapping[Outcome, int]
     reasons: Mapping[str, int]
     last_error: str | None

@@ -22,7 +22,7 @@ class Run(Generic[OwnerT]):
     that push stands in its owner's batch; `owner` is carried for the caller and not looked at here.
     """
 
-    __slots__ = ("authorization", "codes", "deadline", "first_id", "open", "owner", "places", "span")
+    __slots__ = ("authorization", "codes", "deadline", "first_id", "open", "owner", "places", "sent_at", "span")
 
     def __init__(
         self, owner: OwnerT, places: Sequence[int], *, first_id: int, deadline: float, authorization: bytes
@@ -32,6 +32,8 @@ class Run(Generic[OwnerT]):
         self.first_id = first_id
         self.deadline = deadline
         self.authorization = authorization
+        self.sent_at = 0.0
+        """By the clock of whoever writes it; the session has none."""
         self.codes = bytearray(len(places))
         self.open = len(places)
         self.span = 2 * len(places)

@@ -16,7 +16,7 @@ from skerry.delivery.ports import AppDirectory, PushService, Transaction
 from skerry.delivery.settlement import Answer, Settlement
 from skerry.domain.activity import Activity
 from skerry.domain.chunk import Chunk, ChunkState, Lane, Recipient
-from skerry.domain.ids import AppId, CardNumber, ChunkId, Millis
+from skerry.domain.ids import CardNumber, ChunkId, Millis
 from skerry.domain.push import Environment, Outcome, Outcomes, PushBatch
 from skerry.domain.revision import Revision, RevisionKind
 from skerry.domain.timer import Timer
@@ -176,7 +176,7 @@ class Sender:
         framed = self._frame(claimed, claimed.chunk.open_numbers, default)
         if framed.stamp > claimed.activity.last_timestamp:
             await self._store.write(lambda tx: _raise_stamp(tx, claimed.activity, framed))
-        answers = await self._ship(claimed.chunk.app_id, claimed.revision, framed.shipments)
+        answers = await self._ship(claimed.chunk, claimed.revision, framed.shipments)
         if answers is None:
             await self._store.write(lambda tx: self._put_off(tx, claimed.chunk))
             return
@@ -203,7 +203,7 @@ class Sender:
         windows = [numbers[low : low + size] for low in range(0, len(numbers), size)] or [[]]
         for place, window in enumerate(windows):
             framed, chunk = await self._store.write(self._window_work(claimed, chunk, window, default))
-            answers = await self._ship(chunk.app_id, claimed.revision, framed.shipments)
+            answers = await self._ship(chunk, claimed.revision, framed.shipments)
             if answers is None:
                 await self._store.write(lambda tx, chunk=chunk: self._put_off(tx, chunk))  # type: ignore[misc]
                 return
@@ -261,9 +261,9 @@ class Sender:
         due = Millis(self._clock() + int(self._settings.no_key_delay * 1000))
         tx.outbox.save(replace(chunk, verdicts=board, state=ChunkState.READY, due_at=due))
 
-    async def _ship(self, app_id: AppId, revision: Revision, shipments: Sequence[Shipment]) -> Answers | None:
+    async def _ship(self, chunk: Chunk, revision: Revision, shipments: Sequence[Shipment]) -> Answers | None:
         """Send each shipment through its environment; None: the app has no key there."""
-        targets = [await self._apps.target(app_id, shipment.environment) for shipment in shipments]
+        targets = [await self._apps.target(chunk.app_id, shipment.environment) for shipment in shipments]
         sends = []
         for target, shipment in zip(targets, shipments, strict=True):
             if target is None:
@@ -274,6 +274,7 @@ class Sender:
                 tokens=[one.token or "" for one in shipment.recipients],
                 priority=revision.priority,
                 expiration=revision.expiration,
+                urgent=chunk.lane is Lane.SMALL,
                 deadline=self._settings.push_deadline,
             )
             sends.append(self._pushes.send(target.route, batch))

@@ -63,6 +63,8 @@ class PushBatch:
     priority: int = 10
     expiration: int | None = None
     push_type: str = "liveactivity"
+    urgent: bool = False
+    """Goes before batches that are not: a courier's single card does not wait behind a final with a million."""
     deadline: float = 30.0
     """Seconds from submission after which a push that is not answered is `UNKNOWN` (written) or
     `NOT_PROCESSED` (not written)."""

@@ -1,0 +1,95 @@
+"""How well a connection does: its latency, its silences, its server errors, and how many streams it bears. Pure."""
+
+from typing import Final
+
+UNCAPPED: Final = 2**31
+SILENT_LEAST: Final = 3
+SILENT_SHARE: Final = 0.05
+"""Streams without an answer until their deadline: so many, and more than this share of all ends, mean it is sick."""
+ERRORS_LEAST: Final = 10
+"""Server errors in a row: where other connections get none, this one is sick."""
+SLOW_FACTOR: Final = 4.0
+SLOW_LEAST: Final = 0.25
+"""A connection is slow at this many times its neighbours' latency, and never below so many seconds."""
+_MEMORY: Final = 0.2
+"""Weight of the newest measurement in a moving average."""
+_FORGET: Final = 1_000
+"""Ends after which the count of silences is halved."""
+_LEAST_CAP: Final = 8
+_CAP_FACTOR: Final = 1.5
+
+
+class Health:
+    """Of one connection."""
+
+    def __init__(self) -> None:
+        self.latency: float | None = None
+        """Seconds from writing to the last answer of a run, averaged over runs; None: nothing was measured yet."""
+        self.server_errors = 0
+        """In a row."""
+        self._silent = 0.0
+        self._ends = 0.0
+        self._streak = 0
+        self._falls = 0
+        self._run_length: float | None = None
+
+    def answered(self, count: int) -> None:
+        """So many answers that are no server errors."""
+        self.server_errors = 0
+        self._streak += count
+        self._ended(count)
+
+    def server_error(self) -> None:
+        """One 5xx."""
+        self.server_errors += 1
+        self._ended(1)
+
+    def silent(self, count: int) -> None:
+        """So many streams were given up unanswered."""
+        self._silent += count
+        self._ended(count)
+
+    def measured(self, seconds: float) -> None:
+        """A run has been answered whole after so long."""
+        self.latency = seconds if self.latency is None else self.latency + _MEMORY * (seconds - self.latency)
+
+    def refused(self, falls: int) -> None:
+        """The peer refused a stream. `falls`: how often its limit has fallen so far.
+
+        Where it fell, what came through since the last time is what the connection bears; a refusal for any other
+        reason says nothing of that.
+        """
+        if falls == self._falls:
+            return
+        self._falls = falls
+        before = float(self._streak) if self._run_length is None else self._run_length
+        self._run_length = before + _MEMORY * (self._streak - before)
+        self._streak = 0
+
+    @property
+    def cap(self) -> int:
+        """Streams that are worth having open at once.
+
+        After a rejection APNs lets its limit fall to 1 and refuses what is in flight beyond (apple.md 1.3). All of
+        that is sent again, so with rejections coming at a rate, more streams only mean more work that is thrown away.
+        """
+        if self._run_length is None:
+            return UNCAPPED
+        return max(_LEAST_CAP, int(_CAP_FACTOR * max(self._run_length, self._streak)))
+
+    @property
+    def is_sick(self) -> bool:
+        """Whether too many streams fall silent for it to be trusted with more."""
+        return self._silent >= SILENT_LEAST and self._silent > SILENT_SHARE * self._ends
+
+    def is_slow(self, usual: float | None) -> bool:
+        """Whether it takes far longer than is usual among its neighbours."""
+        if usual is None or self.latency is None:
+            return False
+        return self.latency > max(SLOW_LEAST, SLOW_FACTOR * usual)
+
+    def _ended(self, count: int) -> None:
+        self._ends += count
+        if self._ends > _FORGET:
+            self._silent /= 2
+            self._ends /= 2
