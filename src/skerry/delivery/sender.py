@@ -37,7 +37,7 @@ class SenderSettings:
     """Longer than all windows of a chunk can take, deadlines included."""
     start_window: int = 100
     """Cards whose starts are in flight at once: what a crash can leave unknown."""
-    chunks_at_once: Mapping[Lane, int] = field(default_factory=lambda: {Lane.SMALL: 256, Lane.LARGE: 8})
+    chunks_at_once: Mapping[Lane, int] = field(default_factory=lambda: {Lane.SMALL: 256, Lane.LARGE: 64})
     push_deadline: float = 30.0
     no_key_delay: float = 60.0
     """When to look again at an app that has no APNs key yet."""
