@@ -26,8 +26,17 @@ from hyperframe.frame import (
 )
 
 from skerry.domain.push import Environment
-from skerry.simulator.apns import ApnsServer, Certificates, Chaos, Ledger, Limits, ProviderKeys, ensure_certificates
-from skerry.simulator.carrier import Delivery, Standing, TokenKind
+from skerry.simulator.apns import (
+    ApnsServer,
+    Certificates,
+    Chaos,
+    Ledger,
+    Limits,
+    Listener,
+    ProviderKeys,
+    ensure_certificates,
+)
+from skerry.simulator.carrier import Broadcast, Delivery, Standing, TokenKind
 from skerry.simulator.clock import FrozenClock
 
 TEAM, KEY = "SKERRYTEAM", "SKERRYDEV1"
@@ -54,12 +63,16 @@ class FakePhones:
             EXPIRED_TOKEN: Standing(BUNDLE, TokenKind.UPDATE, gone="ExpiredToken", gone_since=1_789_999_999.5),
         }
         self.delivered: list[Delivery] = []
+        self.broadcasts: list[Broadcast] = []
 
     def standing(self, environment: Environment, token: str) -> Standing | None:
         return self.standings.get(token) if environment is Environment.SANDBOX else None
 
     def deliver(self, delivery: Delivery) -> None:
         self.delivered.append(delivery)
+
+    def broadcast(self, broadcast: Broadcast) -> None:
+        self.broadcasts.append(broadcast)
 
 
 def sign(
@@ -167,6 +180,20 @@ class Sender:
     async def push(self, token: str = UPDATE_TOKEN, body: bytes = BODY, **changes: str | None) -> Answered:
         return await self.answer(self.post(token, body, **changes))
 
+    async def ask(self, method: str, path: str, body: bytes = b"", **headers: str | None) -> Answered:
+        """Any request, with provider token and nothing else but the headers given (`_` for `-`)."""
+        return await self.answer(self.begin(method, path, body, **headers))
+
+    def begin(self, method: str, path: str, body: bytes = b"", **headers: str | None) -> int:
+        """Write such a request without waiting; the stream it is on."""
+        fields = {"authorization": f"bearer {self.token}"}
+        fields |= {name.replace("_", "-"): value for name, value in headers.items()}
+        pseudo = [(":method", method), (":scheme", "https"), (":path", path), (":authority", "api.push.apple.com")]
+        rest = [(name, value) for name, value in fields.items() if value is not None]
+        stream, frames = self.frames_of([*pseudo, *rest], body)
+        self.send(*frames)
+        return stream
+
     async def answer(self, stream: int) -> Answered:
         await self.until(lambda: stream in self.finished)
         return self.answers[stream]
@@ -257,16 +284,23 @@ class Apns:
     certificates: Certificates
     server: ApnsServer
     ports: dict[Environment, int] = field(default_factory=dict)
+    management_ports: dict[Environment, int] = field(default_factory=dict)
     senders: list[Sender] = field(default_factory=list)
 
     def token(self, **options: Any) -> str:
         return sign(self.pem, **options)
 
     async def sender(
-        self, environment: Environment = Environment.SANDBOX, *, token: str | None = None, acknowledge: bool = True
+        self,
+        environment: Environment = Environment.SANDBOX,
+        *,
+        token: str | None = None,
+        acknowledge: bool = True,
+        listener: Listener = Listener.PUSH,
     ) -> Sender:
+        ports = self.ports if listener is Listener.PUSH else self.management_ports
         sender = await Sender.connect(
-            self.ports[environment],
+            ports[environment],
             self.certificates.client_context(),
             self.token() if token is None else token,
             acknowledge=acknowledge,
@@ -292,8 +326,12 @@ async def start(certificates: Certificates) -> AsyncIterator[Callable[..., Await
         server = ApnsServer(phones, keys, clock=clock, chaos=chaos, ledger=ledger, limits=limits)
         apns = Apns(clock, phones, keys, pem, chaos, ledger, certificates, server)
         running.append(apns)
+        context = certificates.server_context()
         for environment in Environment:
-            _, apns.ports[environment] = await server.start(environment, ssl_context=certificates.server_context())
+            _, apns.ports[environment] = await server.start(environment, ssl_context=context)
+            _, apns.management_ports[environment] = await server.start(
+                environment, ssl_context=context, listener=Listener.MANAGEMENT
+            )
         return apns
 
     yield begin

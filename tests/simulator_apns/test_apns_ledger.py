@@ -13,7 +13,13 @@ ID = "0b9f4c6a-6f6e-4f57-9d6f-1f7d7f0c1a2b"
 
 def arrive(ledger: Ledger, token: str = "ab", event: str = "update", body: bytes | None = None) -> Entry:
     body = json.dumps({"aps": {"event": event, "timestamp": 17}}).encode() if body is None else body
-    headers = {":path": f"/3/device/{token}", "apns-topic": "t", "apns-push-type": "liveactivity", "apns-id": ID}
+    headers = {
+        ":method": "POST",
+        ":path": f"/3/device/{token}",
+        "apns-topic": "t",
+        "apns-push-type": "liveactivity",
+        "apns-id": ID,
+    }
     request = Request.read([(name.encode(), value.encode()) for name, value in headers.items()], body)
     return ledger.arrived(request, time=1.5, environment=Environment.SANDBOX, connection=1, stream=3)
 
@@ -29,7 +35,10 @@ def test_an_entry_says_what_the_request_said_and_what_became_of_it():
         "environment": "sandbox",
         "connection": 1,
         "stream": 3,
+        "operation": "push",
         "token": "ab",
+        "bundle_id": None,
+        "channel_id": None,
         "topic": "t",
         "push_type": "liveactivity",
         "priority": 10,

@@ -35,6 +35,9 @@ class Directory:
     def deliver(self, delivery: object) -> None:
         raise AssertionError("the rules deliver nothing")
 
+    def broadcast(self, broadcast: object) -> None:
+        raise AssertionError("the rules deliver nothing")
+
 
 class Admitting(ConnectionAuth):
     """Authentication has its own tests: here every bearer token is good."""

@@ -8,6 +8,7 @@ import httpx2
 import pytest
 
 from skerry.domain.push import Environment
+from skerry.simulator.apns.channels import Channels
 from skerry.simulator.apns.chaos import Chaos
 from skerry.simulator.apns.ledger import Ledger
 from skerry.simulator.carrier import Delivery
@@ -68,7 +69,7 @@ async def site(upload_type: dict[str, Any]) -> AsyncIterator[Site]:
     reporter = Reporter(Service("http://127.0.0.1:9", "key"), clock)
     world = World(clock, types={known.name: known}, reporter=reporter)
     world.add_phones()
-    app = build_app(world, Ledger(), Chaos(clock))
+    app = build_app(world, Ledger(), Chaos(clock), Channels())
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://simulator") as client:
         yield Site(client, world)
 
@@ -247,7 +248,7 @@ async def test_chaos_is_shown_and_replaced_and_a_bad_plan_changes_nothing(site: 
         ("PUT", "phones/phone-1/reports", {"close": {"often": 1}}, "close.often"),
         ("PUT", "phones/phone-1/reports", {"close": 3}, "close"),
         ("POST", "phones", {"count": 0}, "count"),
-        ("POST", "phones", {"count": 20_000}, "count"),
+        ("POST", "phones", {"count": 20_001}, "count"),
         ("POST", "phones", {"os_version": "eighteen"}, "os_version"),
         ("POST", "phones", {"environment": "staging"}, "environment"),
         ("POST", "phones", {"types": [{"name": "A", "attributes": {"a": "Dbl"}}]}, "types[0]"),

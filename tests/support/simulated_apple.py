@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from skerry.apns import ApnsClient
 from skerry.domain.push import Environment, PushBatch, Route
 from skerry.simulator.apns import ApnsServer, Chaos, Ledger, ProviderKeys
-from skerry.simulator.carrier import Delivery, Standing, TokenKind
+from skerry.simulator.carrier import Broadcast, Delivery, Standing, TokenKind
 
 BUNDLE = "com.example.app"
 
@@ -15,6 +15,7 @@ class Tokens:
     """Every token that begins with `80` is an update token of the sandbox."""
 
     deliveries: list[Delivery] = field(default_factory=list)
+    broadcasts: list[Broadcast] = field(default_factory=list)
 
     def standing(self, environment: Environment, token: str) -> Standing | None:
         if environment is Environment.SANDBOX and token.startswith("80"):
@@ -24,6 +25,9 @@ class Tokens:
 
     def deliver(self, delivery: Delivery) -> None:
         self.deliveries.append(delivery)
+
+    def broadcast(self, broadcast: Broadcast) -> None:
+        self.broadcasts.append(broadcast)
 
 
 @dataclass

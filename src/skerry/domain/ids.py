@@ -19,6 +19,9 @@ NotificationKey = NewType("NotificationKey", int)
 GroupId = NewType("GroupId", str)
 """A name of an activity, as callers and apps use it. An activity has none, one, or (rarely) two."""
 
+ChannelId = NewType("ChannelId", str)
+"""Apple's name of a broadcast channel, in base64; nothing may be assumed of its length (apple.md 5.2)."""
+
 Millis = NewType("Millis", int)
 """Milliseconds since 1970-01-01 UTC: every time that the store keeps."""
 

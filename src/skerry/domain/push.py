@@ -6,8 +6,11 @@ The words are Apple's. A verdict is a value: nothing above the wire catches netw
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from typing import Generic, TypeAlias, TypeVar
 
 from skerry.domain.ids import Millis
+
+ValueT = TypeVar("ValueT")
 
 
 class Environment(StrEnum):
@@ -47,6 +50,31 @@ class Rejected:
     """Only with 410: when APNs confirmed that the token was no longer valid for the topic."""
     retry_after: float | None = None
     """Seconds, where a `Retry-After` header came with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted(Generic[ValueT]):
+    """Apple did it. `value` is what came of it."""
+
+    value: ValueT
+
+
+@dataclass(frozen=True, slots=True)
+class NotProcessed:
+    """Certainly not done: it may be asked again. The causes are those of `Outcomes.causes`."""
+
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Written, and no answer, or none that could be read: it may have been done."""
+
+    cause: str
+
+
+Result: TypeAlias = Accepted[ValueT] | Rejected | NotProcessed | Unknown
+"""What becomes of a single request: the four outcomes of a push, as values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +124,7 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A host that speaks APNs' device push protocol, and whom to trust there."""
+    """A host that speaks one of APNs' protocols (pushes, or channel management), and whom to trust there."""
 
     host: str
     port: int = 443

@@ -1,7 +1,7 @@
 """Between the simulated APNs and the simulated phones: what a token is worth, and a push on its way.
 
-APNs asks `Phones.standing` to answer the sender and calls `Phones.deliver` for what it accepted. The answer to the
-sender never depends on what the phone does with the push (apple.md 9.1, rule 11).
+APNs asks `Phones.standing` to answer the sender and calls `Phones.deliver` and `Phones.broadcast` for what it accepted.
+The answer to the sender never depends on what the phone does with the push (apple.md 9.1, rule 11).
 """
 
 from dataclasses import dataclass
@@ -48,6 +48,23 @@ class Delivery:
     accepted_at: float
 
 
+@dataclass(frozen=True, slots=True)
+class Broadcast:
+    """One accepted broadcast, as it leaves APNs for the phones that have a card on the channel."""
+
+    environment: Environment
+    bundle_id: str
+    channel_id: str
+    stored: bool
+    """Whether the channel keeps the most recent message for phones that are offline."""
+    request_id: str
+    priority: int
+    expiration: int
+    """UNIX seconds; 0: try once, do not store."""
+    body: bytes
+    accepted_at: float
+
+
 class Phones(Protocol):
     """The phones behind APNs."""
 
@@ -56,3 +73,6 @@ class Phones(Protocol):
 
     def deliver(self, delivery: Delivery) -> None:
         """Take an accepted push. Returns at once and never raises."""
+
+    def broadcast(self, broadcast: Broadcast) -> None:
+        """Take an accepted broadcast. Returns soon, however many phones there are, and never raises."""

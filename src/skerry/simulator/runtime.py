@@ -9,7 +9,7 @@ from pathlib import Path
 import uvicorn
 
 from skerry.domain.push import Endpoint, Environment
-from skerry.simulator.apns import ApnsServer, Chaos, Ledger, ProviderKeys
+from skerry.simulator.apns import ApnsServer, Chaos, Ledger, Listener, ProviderKeys
 from skerry.simulator.apns.tls import ensure_certificates
 from skerry.simulator.clock import Clock
 from skerry.simulator.phone.reporter import Reporter, Service
@@ -19,6 +19,8 @@ from skerry.simulator.world import World
 
 TEAM_ID = "SKERRYTEAM"
 KEY_ID = "SKERRYDEV1"
+OLDER_OS = "17.6"
+"""Of phones that know no broadcast channels."""
 
 GUIDE_TYPES = (
     {
@@ -49,6 +51,7 @@ class Simulation:
     ledger: Ledger
     chaos: Chaos
     endpoints: dict[Environment, Endpoint]
+    management_endpoints: dict[Environment, Endpoint]
     private_key: bytes
     """The `.p8` that this APNs knows, of team `TEAM_ID` and key `KEY_ID`."""
     api_url: str
@@ -57,7 +60,7 @@ class Simulation:
 
 @asynccontextmanager
 async def simulate(
-    directory: Path, service: Service, *, bundle_id: str, phones: int, host: str = "127.0.0.1"
+    directory: Path, service: Service, *, bundle_id: str, phones: int, older_phones: int = 0, host: str = "127.0.0.1"
 ) -> AsyncIterator[Simulation]:
     """Run a simulated world until the block is left.
 
@@ -65,7 +68,8 @@ async def simulate(
         directory: keeps certificates and the provider key, so that a restart finds the same ones.
         service: where the phones report their events.
         bundle_id: the app on the phones.
-        phones: how many.
+        phones: how many, with the iOS of today.
+        older_phones: how many more, with iOS 17.
         host: the address to listen on; ports are free ones.
     """
     clock = Clock()
@@ -79,13 +83,13 @@ async def simulate(
     server = ApnsServer(world, keys, clock=clock, chaos=chaos, ledger=ledger)
     context = certificates.server_context()
     try:
-        endpoints = {}
-        for environment in Environment:
-            address, port = await server.start(environment, host, ssl_context=context)
-            endpoints[environment] = Endpoint(address, port, str(certificates.ca_file))
-        web = uvicorn.Server(
-            uvicorn.Config(build_app(world, ledger, chaos), host=host, port=0, log_level="warning", lifespan="off")
-        )
+        endpoints: dict[Listener, dict[Environment, Endpoint]] = {listener: {} for listener in Listener}
+        for listener in Listener:
+            for environment in Environment:
+                address, port = await server.start(environment, host, ssl_context=context, listener=listener)
+                endpoints[listener][environment] = Endpoint(address, port, str(certificates.ca_file))
+        api = build_app(world, ledger, chaos, server.channels)
+        web = uvicorn.Server(uvicorn.Config(api, host=host, port=0, log_level="warning", lifespan="off"))
         world_task = asyncio.create_task(world.run(), name="simulated phones")
         web_task = asyncio.create_task(web.serve(), name="simulator's HTTP API")
         try:
@@ -95,7 +99,17 @@ async def simulate(
                 await asyncio.sleep(0.01)
             port = web.servers[0].sockets[0].getsockname()[1]
             world.add_phones(phones)
-            yield Simulation(world, ledger, chaos, endpoints, private_key, f"http://{host}:{port}")
+            if older_phones:
+                world.add_phones(older_phones, os_version=OLDER_OS)
+            yield Simulation(
+                world,
+                ledger,
+                chaos,
+                endpoints[Listener.PUSH],
+                endpoints[Listener.MANAGEMENT],
+                private_key,
+                f"http://{host}:{port}",
+            )
         finally:
             web.should_exit = True
             world_task.cancel()

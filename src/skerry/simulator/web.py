@@ -1,4 +1,4 @@
-"""The simulator over HTTP: look at the phones, do what their owners do, move time, read the ledger, play chaos.
+"""The simulator over HTTP: look at phones and channels, do what people do, move time, read the ledger, play chaos.
 
 All answers are JSON; errors are RFC 9457 problem documents (see `ProblemError`). There is no authentication: it is a
 test instrument, to be bound to the loopback address.
@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from skerry.domain.push import Environment
 from skerry.simulator.phone.phone import Phone, PhoneActionError, UnknownCardError
 from skerry.simulator.phone.view import phone_detail, phone_summary
 from skerry.simulator.web_bodies import (
@@ -35,16 +36,20 @@ from skerry.simulator.web_bodies import (
     read_json,
     unprocessable,
 )
-from skerry.simulator.world import UnknownPhoneError, World
-
-_MOST_ROWS = 20_000
+from skerry.simulator.world import MOST_PHONES, UnknownPhoneError, World
 
 
 class LedgerView(Protocol):
     """What APNs has seen and said; see `skerry.simulator.apns.ledger`."""
 
     def to_json(
-        self, since: int = 0, limit: int = 1000, *, token: str | None = None, event: str | None = None
+        self,
+        since: int = 0,
+        limit: int = 1000,
+        *,
+        token: str | None = None,
+        event: str | None = None,
+        operation: str | None = None,
     ) -> dict[str, Any]:
         """Entries after `since` that match. ValueError for numbers out of range."""
 
@@ -59,9 +64,22 @@ class ChaosControl(Protocol):
         """Replace the plan. ValueError naming the field at fault."""
 
 
-def build_app(world: World, ledger: LedgerView, chaos: ChaosControl) -> Starlette:
+class ChannelControl(Protocol):
+    """The broadcast channels at APNs; see `skerry.simulator.apns.channels`."""
+
+    def enabled(self, bundle_id: str) -> bool:
+        """Whether the app may have any."""
+
+    def switch(self, bundle_id: str, *, enabled: bool) -> None:
+        """Let the app have some, or delete all it has."""
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """One object for each, with at least `environment` and `id`."""
+
+
+def build_app(world: World, ledger: LedgerView, chaos: ChaosControl, channels: ChannelControl) -> Starlette:
     """The API over one world and its APNs."""
-    api = _Api(world, ledger, chaos)
+    api = _Api(world, ledger, chaos, channels)
     routes = [
         Route("/simulator/phones", api.list_phones, methods=["GET"]),
         Route("/simulator/phones", api.add_phones, methods=["POST"]),
@@ -71,6 +89,8 @@ def build_app(world: World, ledger: LedgerView, chaos: ChaosControl) -> Starlett
             Route(f"/simulator/phones/{{id}}/{name}", api.endpoint(body_type, action), methods=["POST"])
             for name, (body_type, action) in _ACTIONS.items()
         ),
+        Route("/simulator/channels", api.list_channels, methods=["GET"]),
+        Route("/simulator/channels", api.switch_channels, methods=["PUT"]),
         Route("/simulator/verdicts", api.count_verdicts, methods=["GET"]),
         Route("/simulator/clock", api.show_clock, methods=["GET"]),
         Route("/simulator/clock", api.move_clock, methods=["POST"]),
@@ -92,7 +112,7 @@ def build_app(world: World, ledger: LedgerView, chaos: ChaosControl) -> Starlett
 
 
 def _start_locally(phone: Phone, body: LocalStart, now: float) -> None:
-    phone.start_locally(body.attributes_type, bytes(body.attributes), bytes(body.content_state), now)
+    phone.start_locally(body.attributes_type, bytes(body.attributes), bytes(body.content_state), now, body.channel)
 
 
 def _rotate(phone: Phone, body: WhichToken, now: float) -> None:
@@ -126,13 +146,14 @@ class _Api:
     world: World
     ledger: LedgerView
     chaos: ChaosControl
+    channels: ChannelControl
 
     async def list_phones(self, request: Request) -> Response:
         """`GET /simulator/phones?user=&limit=&offset=`: a list of summaries."""
         _only(request, "user", "limit", "offset")
         user = request.query_params.get("user")
-        offset = _whole_number(request, "offset", 0, 0, _MOST_ROWS)
-        limit = _whole_number(request, "limit", _MOST_ROWS, 1, _MOST_ROWS)
+        offset = _whole_number(request, "offset", 0, 0, MOST_PHONES)
+        limit = _whole_number(request, "limit", MOST_PHONES, 1, MOST_PHONES)
         phones = [phone for phone in self.world.phones.values() if user in {None, phone.user}]
         return _json([phone_summary(phone) for phone in phones[offset : offset + limit]])
 
@@ -177,6 +198,16 @@ class _Api:
 
         return act
 
+    async def list_channels(self, _: Request) -> Response:
+        """`GET /simulator/channels`: every channel, with the number of phones that have a running card on it."""
+        return self._channels()
+
+    async def switch_channels(self, request: Request) -> Response:
+        """`PUT /simulator/channels`: the app's broadcast capability at Apple; off deletes all its channels."""
+        body = await read_body(request, Switch)
+        self.channels.switch(self.world.bundle_id, enabled=body.enabled)
+        return self._channels()
+
     async def count_verdicts(self, _: Request) -> Response:
         """`GET /simulator/verdicts`: what became of all pushes, on all phones together."""
         verdicts, cards = self.world.counts()
@@ -199,14 +230,15 @@ class _Api:
         return self._clock()
 
     async def show_ledger(self, request: Request) -> Response:
-        """`GET /simulator/ledger?since=&limit=&token=&event=`: what APNs has seen and said."""
-        _only(request, "since", "limit", "token", "event")
+        """`GET /simulator/ledger?since=&limit=&token=&event=&operation=`: what APNs has seen and said."""
+        _only(request, "since", "limit", "token", "event", "operation")
         try:
             page = self.ledger.to_json(
                 _whole_number(request, "since", 0, 0, 2**63),
                 _whole_number(request, "limit", 100, 1, 10_000),
                 token=request.query_params.get("token"),
                 event=request.query_params.get("event"),
+                operation=request.query_params.get("operation"),
             )
         except ValueError as error:
             raise unprocessable(str(error), field=str(error).split(" ", 1)[0]) from None
@@ -227,6 +259,14 @@ class _Api:
     def _detail(self, phone: Phone) -> Response:
         reporter = self.world.reporter
         return _json(phone_detail(phone, reporter.status(phone.id) if reporter else None))
+
+    def _channels(self) -> Response:
+        """`{"enabled", "channels": [{"environment", "bundle_id", "id", …, "listeners"}]}`."""
+        channels = [
+            {**one, "listeners": self.world.listeners(Environment(one["environment"]), one["id"])}
+            for one in self.channels.to_json()
+        ]
+        return _json({"enabled": self.channels.enabled(self.world.bundle_id), "channels": channels})
 
     def _clock(self) -> Response:
         now = self.world.clock.now()

@@ -98,6 +98,7 @@ class LocalStart(_Body):
     attributes_type: Annotated[str, Meta(min_length=1, description="the Swift name of the ActivityAttributes struct")]
     attributes: Annotated[msgspec.Raw, Meta(description="an object, as the struct encodes it")]
     content_state: Annotated[msgspec.Raw, Meta(description="an object, as ContentState encodes it")]
+    channel: Annotated[str, Meta(min_length=1, description="the id of a broadcast channel to listen on")] | None = None
 
 
 class Rule(_Body):

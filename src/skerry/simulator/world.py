@@ -1,9 +1,10 @@
 """The simulated world: any number of phones behind one APNs, their tokens, their timers and their reports.
 
 ```
- APNs ──standing, deliver──► World ──receive──► Phone
-                               │  ◄──tokens, reports──┘
-                               └──submit──► Reporter ──► the service
+ APNs ──standing, deliver, broadcast──► World ──receive──► Phone
+                                          │  ◄── tokens, reports,
+                                          │       subscriptions ──┘
+                                          └──submit──► Reporter ──► the service
 ```
 
 Everything in it but the Reporter's requests follows from the seed, the clock and the order of calls. It belongs to one
@@ -12,7 +13,7 @@ event loop.
 
 import asyncio
 import heapq
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypeVar
@@ -20,7 +21,7 @@ from typing import TypeVar
 import structlog
 
 from skerry.domain.push import Environment
-from skerry.simulator.carrier import Delivery, Phones, Standing
+from skerry.simulator.carrier import Broadcast, Delivery, Phones, Standing
 from skerry.simulator.clock import Clock
 from skerry.simulator.phone.card import CardStatus
 from skerry.simulator.phone.handset import Handset
@@ -35,11 +36,13 @@ _log = structlog.get_logger("skerry.simulator")
 
 Result = TypeVar("Result")
 
-MOST_PHONES = 20_000
+MOST_PHONES = 200_000
 _POLL_S = 0.05
 """How late a timer may fire in real time."""
 _PHONES_PER_TURN = 200
-"""Timers that fire in one turn of the event loop: 2,000 phones reach the eight-hour wall at one moment."""
+"""Phones that something happens to in one turn of the event loop: 2,000 reach the eight-hour wall at one moment, and a
+broadcast has 60,000 listeners."""
+_NOTHING: frozenset[str] = frozenset()
 
 
 class UnknownPhoneError(LookupError):
@@ -78,6 +81,12 @@ class World(Phones):
         self._rules = rules or PhoneRules()
         self._types = types
         self._holders: dict[tuple[Environment, str], Phone] = {}
+        self._subscriptions: dict[str, frozenset[str]] = {}
+        """The channels that each phone listens on; phones that listen on none are left out."""
+        self._listeners: dict[tuple[Environment, str], dict[str, Phone]] = {}
+        """The same the other way round."""
+        self._broadcasts: deque[tuple[Broadcast, deque[Phone]]] = deque()
+        """Broadcasts under way, and the phones that they have not reached yet."""
         self._timers: list[tuple[float, str]] = []
         self._next_timer: dict[str, float] = {}
         """The earliest timer of each phone; another one of the phone in the heap is out of date."""
@@ -180,6 +189,34 @@ class World(Phones):
         phone.receive(delivery if token == delivery.token else replace(delivery, token=token), now)
         self._settle(phone, now)
 
+    def broadcast(self, broadcast: Broadcast) -> None:
+        """Take an accepted broadcast: some phones have it at once, the others in the next turns (see `tick`)."""
+        listeners = self._listeners.get((broadcast.environment, broadcast.channel_id), {})
+        self._broadcasts.append((broadcast, deque(listeners.values())))
+        self._spread(_PHONES_PER_TURN)
+
+    def listeners(self, environment: Environment, channel_id: str) -> int:
+        """How many phones have a running card on the channel."""
+        return len(self._listeners.get((environment, channel_id), ()))
+
+    def _spread(self, limit: int) -> int:
+        """Bring broadcasts, in the order in which they came, to the next phones; returns to how many."""
+        reached = 0
+        while self._broadcasts and reached < limit:
+            broadcast, waiting = self._broadcasts[0]
+            if not waiting:
+                self._broadcasts.popleft()
+                continue
+            phone = waiting.popleft()
+            reached += 1
+            now = self.clock.now()
+            try:
+                phone.receive_broadcast(broadcast, now)
+                self._settle(phone, now)
+            except Exception:  # noqa: BLE001 - the contract: a fault of a phone must not become one of APNs
+                _log.exception("phone_failed_on_broadcast", phone=phone.id, request_id=broadcast.request_id)
+        return reached
+
     # Time
 
     def advance(self, seconds: float) -> None:
@@ -193,13 +230,13 @@ class World(Phones):
             pass
 
     def tick(self, limit: int = _PHONES_PER_TURN) -> int:
-        """Let what is due happen on up to `limit` phones.
+        """Let what is due happen on up to `limit` phones: broadcasts under way first, then timers.
 
         Returns:
             How many phones had something due.
         """
+        ticked = self._spread(limit)
         now = self.clock.now()
-        ticked = 0
         while ticked < limit and self._timers and self._timers[0][0] <= now:
             due, phone_id = heapq.heappop(self._timers)
             if self._next_timer.get(phone_id) != due:
@@ -227,6 +264,7 @@ class World(Phones):
         """After every call into a phone: its new tokens become known, its reports leave, its next timer is set."""
         for token in phone.take_issued_tokens():
             self._holders[phone.handset.environment, token] = phone
+        self._follow(phone)
         reports = phone.take_reports(now)
         if self.reporter is not None:
             if phone.installation is None:
@@ -239,3 +277,21 @@ class World(Phones):
         if due is not None and (known is None or due < known):
             self._next_timer[phone.id] = due
             heapq.heappush(self._timers, (due, phone.id))
+
+    def _follow(self, phone: Phone) -> None:
+        """Let the phone hear the channels that it now listens on, and no others."""
+        before, after = self._subscriptions.get(phone.id, _NOTHING), phone.subscriptions
+        if before == after:
+            return
+        environment = phone.handset.environment
+        for channel in after - before:
+            self._listeners.setdefault((environment, channel), {})[phone.id] = phone
+        for channel in before - after:
+            listeners = self._listeners[environment, channel]
+            del listeners[phone.id]
+            if not listeners:
+                del self._listeners[environment, channel]
+        if after:
+            self._subscriptions[phone.id] = after
+        else:
+            del self._subscriptions[phone.id]

@@ -74,7 +74,8 @@ class Plan:
     unavailable_until: float | None = None
     """503 `ServiceUnavailable` for everything before this moment of the simulated world (seconds since 1970 UTC)."""
     documented_spellings: bool = False
-    """Say `BadEnvironmentKeyIdInToken` as documented, not `BadEnvironmentKeyInToken` as seen on the wire."""
+    """Give reasons as documented, such as `BadEnvironmentKeyIdInToken` and `FeatureNotEnabled`, not as seen on the wire
+    (apple.md 10)."""
 
     @classmethod
     def from_dict(cls, value: object, now: float) -> "Plan":

@@ -22,9 +22,12 @@ from h2.exceptions import H2Error
 from h2.settings import SettingCodes
 
 from skerry.domain.push import Environment
+from skerry.simulator.apns.channel_rules import carry_out, judge_channels
+from skerry.simulator.apns.channels import Channels
 from skerry.simulator.apns.chaos import CALM, Chaos, Fate
 from skerry.simulator.apns.ledger import Ending, Entry, Ledger
 from skerry.simulator.apns.limits import Limits
+from skerry.simulator.apns.paths import Listener, Resource
 from skerry.simulator.apns.provider_auth import ConnectionAuth
 from skerry.simulator.apns.provider_keys import ProviderKeys
 from skerry.simulator.apns.reasons import counts_as_error
@@ -51,6 +54,7 @@ class Services:
     chaos: Chaos
     ledger: Ledger
     limits: Limits
+    channels: Channels
 
 
 @dataclass(slots=True)
@@ -77,10 +81,16 @@ class ApnsConnection(asyncio.Protocol):
         environment: which of Apple's two worlds this is.
         services: shared with the other connections.
         registry: this connection is in it while it is open.
+        listener: which of Apple's services it was made to.
     """
 
     def __init__(
-        self, number: int, environment: Environment, services: Services, registry: set["ApnsConnection"]
+        self,
+        number: int,
+        environment: Environment,
+        services: Services,
+        registry: set["ApnsConnection"],
+        listener: Listener = Listener.PUSH,
     ) -> None:
         self.environment = environment
         self._number = number
@@ -89,7 +99,9 @@ class ApnsConnection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._wire = Wire(services.limits.max_header_list)
         self._auth = ConnectionAuth(services.keys, environment, services.limits)
-        self._site = Site(environment, self._auth, services.phones, services.limits)
+        self._site = Site(
+            environment, self._auth, services.phones, services.limits, channels=services.channels, listener=listener
+        )
         self._limit = StreamLimit(self._initial_streams())
         self._announced_window = self._initial_window()
         self._exchanges: dict[int, _Exchange] = {}
@@ -323,7 +335,10 @@ class ApnsConnection(asyncio.Protocol):
         answer = self._judge(request, exchange.fate)
         if answer.reason is None:
             now = self._services.clock.now()
-            self._services.phones.deliver(delivery(request, answer, self.environment, now))
+            if self._concerns_channels(request):
+                carry_out(request, answer, self._site, now)
+            else:
+                self._services.phones.deliver(delivery(request, answer, self.environment, now))
             self._services.ledger.delivered(entry)
             if exchange.fate.drop_answer:
                 self._services.ledger.ended(entry, Ending.NO_ANSWER)
@@ -342,8 +357,10 @@ class ApnsConnection(asyncio.Protocol):
     def _judge(self, request: Request, fate: Fate) -> Answer:
         chaos, now = self._services.chaos, self._services.clock.now()
         if chaos.unavailable(now):
-            return Answer(503, request.apns_id or self._site.new_id(), "ServiceUnavailable")
-        answer = judge(request, self._site, now, documented_spellings=chaos.plan.documented_spellings)
+            apns_id = request.apns_id or self._site.new_id()
+            return Answer(503, apns_id, "ServiceUnavailable", id_name=request.id_name)
+        rules = judge_channels if self._concerns_channels(request) else judge
+        answer = rules(request, self._site, now, documented_spellings=chaos.plan.documented_spellings)
         script = fate.rejection
         if script is None:
             return answer
@@ -357,7 +374,11 @@ class ApnsConnection(asyncio.Protocol):
             timestamp=script.timestamp,
             retry_after_s=script.retry_after_s,
             raw_body=script.body,
+            id_name=request.id_name,
         )
+
+    def _concerns_channels(self, request: Request) -> bool:
+        return self._site.listener is Listener.MANAGEMENT or request.target.resource is Resource.BROADCASTS
 
     def _reset(self, exchange: _Exchange, code: int) -> None:
         self._read(exchange)

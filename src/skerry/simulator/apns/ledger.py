@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any
 
 from skerry.domain.push import Environment
+from skerry.simulator.apns.paths import Resource
 from skerry.simulator.apns.rules import Answer, Request
 
 MAX_LISTED = 10_000
@@ -45,14 +46,21 @@ class Entry:
     environment: Environment
     connection: int
     stream: int
+    operation: str | None
+    """`push`, `broadcast`, `create_channel`, `read_channel`, `delete_channel`, `list_channels`; None: none of them."""
     token: str | None
     """Lower case; None where the path was no device path."""
+    bundle_id: str | None
+    """Of the path, where channels are concerned."""
+    channel_id: str | None
+    """`apns-channel-id` of the request, or of the answer that says which one was made."""
     topic: str | None
     push_type: str | None
     priority: int | None
     expiration: int | None
     apns_id: str | None
-    """The request's, or the one in the answer where the request had none."""
+    """The request's, or the one in the answer where the request had none; `apns-request-id` where channels are
+    concerned."""
     collapse_id: str | None
     event: str | None
     """`aps.event`: `start`, `update` or `end`."""
@@ -65,7 +73,7 @@ class Entry:
     status: int | None = None
     reason: str | None = None
     delivered: bool = False
-    """Whether the push was handed to the phone, whatever the sender was told."""
+    """Whether the push was handed to the phones, or the channel request carried out, whatever the sender was told."""
 
     def to_json(self) -> dict[str, Any]:
         """The fields by their names, enums as their text: the rows of `GET /simulator/ledger`."""
@@ -75,7 +83,10 @@ class Entry:
             "environment": self.environment.value,
             "connection": self.connection,
             "stream": self.stream,
+            "operation": self.operation,
             "token": self.token,
+            "bundle_id": self.bundle_id,
+            "channel_id": self.channel_id,
             "topic": self.topic,
             "push_type": self.push_type,
             "priority": self.priority,
@@ -134,6 +145,7 @@ class Ledger:
         self._dropped = 0
         self._delivered = 0
         self._endings: Counter[str] = Counter()
+        self._operations: Counter[str] = Counter()
         self._statuses: Counter[int] = Counter()
         self._reasons: Counter[str] = Counter()
 
@@ -142,6 +154,9 @@ class Ledger:
     ) -> Entry:
         """Write down a request; the entry is `PENDING` until `ended` or `answered` is called with it."""
         self._seen += 1
+        operation = request.target.operation
+        if operation is not None:
+            self._operations[operation.value] += 1
         body, event, timestamp = read_body(request.body)
         entry = Entry(
             number=self._seen,
@@ -149,12 +164,15 @@ class Ledger:
             environment=environment,
             connection=connection,
             stream=stream,
+            operation=None if operation is None else operation.value,
             token=request.token,
+            bundle_id=None if request.target.resource is Resource.DEVICE else request.target.name or None,
+            channel_id=request.channel_id,
             topic=request.topic,
             push_type=request.push_type,
             priority=request.priority,
             expiration=request.expiration,
-            apns_id=request.headers.get("apns-id"),
+            apns_id=request.headers.get(request.id_name),
             collapse_id=request.headers.get("apns-collapse-id"),
             event=event,
             timestamp=timestamp,
@@ -170,6 +188,7 @@ class Ledger:
     def answered(self, entry: Entry, answer: Answer) -> None:
         """A response was written."""
         entry.status, entry.reason, entry.apns_id = answer.status, answer.reason, answer.apns_id
+        entry.channel_id = entry.channel_id or answer.channel_id
         if entry.number > self._cleared_at:
             self._statuses[answer.status] += 1
             if answer.reason is not None:
@@ -184,7 +203,7 @@ class Ledger:
                 self._endings[ending.value] += 1
 
     def delivered(self, entry: Entry) -> None:
-        """The push was handed to the phone."""
+        """The push was handed to the phones, or the channel request carried out."""
         entry.delivered = True
         if entry.number > self._cleared_at:
             self._delivered += 1
@@ -200,6 +219,7 @@ class Ledger:
         *,
         token: str | None = None,
         event: str | None = None,
+        operation: str | None = None,
         status: int | None = None,
         ending: Ending | None = None,
     ) -> list[Entry]:
@@ -218,6 +238,7 @@ class Ledger:
             for entry in self._numbered_above(since)
             if (token is None or entry.token == token)
             and (event is None or entry.event == event)
+            and (operation is None or entry.operation == operation)
             and (status is None or entry.status == status)
             and (ending is None or entry.ending is ending)
         )
@@ -231,9 +252,9 @@ class Ledger:
         """Totals since the start or the last `clear`.
 
         Returns:
-            `{"requests", "delivered", "dropped", "endings": {ending: n}, "statuses": {"200": n},
-            "reasons": {reason: n}}`, where `dropped` are requests that the ledger no longer lists. Dropped rows stay
-            in the other totals.
+            `{"requests", "delivered", "dropped", "operations": {operation: n}, "endings": {ending: n},
+            "statuses": {"200": n}, "reasons": {reason: n}}`, where `dropped` are requests that the ledger no longer
+            lists. Dropped rows stay in the other totals.
         """
         endings = {ending.value: self._endings[ending.value] for ending in Ending}
         requests = self._seen - self._cleared_at
@@ -242,6 +263,7 @@ class Ledger:
             "requests": requests,
             "delivered": self._delivered,
             "dropped": self._dropped,
+            "operations": dict(sorted(self._operations.items())),
             "endings": endings,
             "statuses": {str(status): count for status, count in sorted(self._statuses.items())},
             "reasons": dict(sorted(self._reasons.items())),
@@ -254,6 +276,7 @@ class Ledger:
         *,
         token: str | None = None,
         event: str | None = None,
+        operation: str | None = None,
         status: int | None = None,
         ending: Ending | None = None,
     ) -> dict[str, Any]:
@@ -262,7 +285,7 @@ class Ledger:
         Raises:
             ValueError: as `entries`.
         """
-        found = self.entries(since, limit, token=token, event=event, status=status, ending=ending)
+        found = self.entries(since, limit, token=token, event=event, operation=operation, status=status, ending=ending)
         # A short page has looked at everything: the next one starts after the newest entry, matching or not.
         following = found[-1].number if len(found) == limit else max(since, self._seen)
         return {"entries": [entry.to_json() for entry in found], "next": following, "counts": self.counts()}
@@ -272,7 +295,7 @@ class Ledger:
         self._entries.clear()
         self._with_body.clear()
         self._notes.clear()
-        for counter in (self._endings, self._statuses, self._reasons):
+        for counter in (self._endings, self._operations, self._statuses, self._reasons):
             counter.clear()
         self._body_chars = self._dropped = self._delivered = 0
         self._cleared_at = self._seen

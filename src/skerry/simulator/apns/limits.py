@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class Limits:
     """Fixed for the life of a server; what a test wants to change while it runs is `chaos.Plan`.
 
-    The defaults are Apple's documented or observed values (apple.md 1.3, 2.2, 3.2). Where Apple publishes nothing,
+    The defaults are Apple's documented or observed values (apple.md 1.3, 2.2, 3.2, 5.1). Where Apple publishes nothing,
     the default is the reading that is hardest on the sender without punishing what Apple recommends.
     """
 
@@ -23,6 +23,9 @@ class Limits:
 
     payload_bytes: int = 4096
     voip_payload_bytes: int = 5120
+    broadcast_payload_bytes: int = 5120
+    channels_per_app: int = 10_000
+    """Per environment, too."""
 
     token_age_s: int = 3600
     """A provider token older than this is `ExpiredProviderToken`; further in the future, `InvalidProviderToken`."""

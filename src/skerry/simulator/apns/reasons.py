@@ -1,4 +1,4 @@
-"""Apple's reasons for a device push that was not accepted, and their status (apple.md 3.5)."""
+"""Apple's reasons for a request that was not accepted, and their status (apple.md 3.5 and 5.4)."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -19,6 +19,16 @@ STATUS: Mapping[str, int] = MappingProxyType(
         "MissingTopic": 400,
         "PayloadEmpty": 400,
         "TopicDisallowed": 400,
+        "BadChannelId": 400,
+        "BadRequestParams": 400,
+        "BadRequestPayload": 400,
+        "BroadcastFeatureNotEnabled": 400,
+        "CannotCreateChannelConfig": 400,
+        "ChannelNotRegistered": 400,
+        "FeatureNotEnabled": 400,
+        "MissingChannelId": 400,
+        "MissingChannelQueueSize": 400,
+        "MissingPushType": 400,
         "BadCertificate": 403,
         "BadCertificateEnvironment": 403,
         "BadEnvironmentKeyIdInToken": 403,
@@ -27,6 +37,7 @@ STATUS: Mapping[str, int] = MappingProxyType(
         "Forbidden": 403,
         "InvalidProviderToken": 403,
         "MissingProviderToken": 403,
+        "TopicMismatch": 403,
         "UnrelatedKeyIdInToken": 403,
         "BadPath": 404,
         "MethodNotAllowed": 405,
@@ -40,8 +51,17 @@ STATUS: Mapping[str, int] = MappingProxyType(
         "Shutdown": 503,
     }
 )
-"""Reason to status. `BadEnvironmentKeyIdInToken` is the documented spelling, `BadEnvironmentKeyInToken` the one that
-projects have seen on the wire (apple.md 10)."""
+"""Reason to status, in the spellings of the wire and of the documentation where they differ (apple.md 10)."""
+
+_DOCUMENTED = {
+    "BadEnvironmentKeyInToken": "BadEnvironmentKeyIdInToken",
+    "BroadcastFeatureNotEnabled": "FeatureNotEnabled",
+}
+
+
+def documented(reason: str) -> str:
+    """How Apple's pages spell a reason that is seen on the wire."""
+    return _DOCUMENTED.get(reason, reason)
 
 
 def counts_as_error(status: int) -> bool:

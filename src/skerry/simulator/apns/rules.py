@@ -8,14 +8,16 @@ import json
 import re
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hpack import NeverIndexedHeaderTuple
 
 from skerry.domain.push import Environment
+from skerry.simulator.apns.channels import Channels
 from skerry.simulator.apns.limits import Limits
+from skerry.simulator.apns.paths import Listener, Resource, Target, read_target
 from skerry.simulator.apns.provider_auth import ConnectionAuth, bundle_id_of
-from skerry.simulator.apns.reasons import STATUS
+from skerry.simulator.apns.reasons import STATUS, documented
 from skerry.simulator.carrier import Delivery, Phones, Standing, TokenKind
 
 LIVE_ACTIVITY_SUFFIX = ".push-type.liveactivity"
@@ -35,12 +37,11 @@ PUSH_TYPES = frozenset(
     )
 )
 
-_DEVICE_PATH = "/3/device/"
 _MAX_TOKEN_DIGITS = 400
 _MAX_COLLAPSE_ID_BYTES = 64
 _MAX_TOPIC_CHARACTERS = 255
 _CANONICAL_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_TOPIC = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
+TOPIC = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
 _UNIX_SECONDS = re.compile(r"[0-9]{1,18}")
 _TOKEN = re.compile(r"(?:[0-9a-f]{2})+")
 
@@ -49,6 +50,8 @@ _TOKEN = re.compile(r"(?:[0-9a-f]{2})+")
 class Request:
     """One request as it arrived."""
 
+    target: Target
+    """Method and path."""
     token: str | None
     """The device token of the path in lower case; "" where it is missing, None where this is no device path."""
     headers: dict[str, str]
@@ -64,8 +67,10 @@ class Request:
     def read(cls, fields: Sequence[tuple[bytes, bytes]], body: bytes, size: int | None = None) -> "Request":
         """Take the header list of an HTTP/2 request. Bytes that are not UTF-8 become replacement characters."""
         headers = {name.decode("utf-8", "replace"): value.decode("utf-8", "replace") for name, value in fields}
+        target = read_target(headers.get(":method", ""), headers.get(":path", ""))
         return cls(
-            token=_token_in(headers.get(":path", "")),
+            target=target,
+            token=target.name.lower() if target.resource is Resource.DEVICE else None,
             headers=headers,
             repeated=len(headers) != len(fields),
             body=body,
@@ -95,10 +100,25 @@ class Request:
         return int(text) if _UNIX_SECONDS.fullmatch(text) else None
 
     @property
+    def id_name(self) -> str:
+        """The header that names the request and its answer: `apns-request-id` where channels are concerned."""
+        return "apns-id" if self.target.resource in (Resource.DEVICE, None) else "apns-request-id"
+
+    @property
     def apns_id(self) -> str | None:
-        """`apns-id` where it is well-formed."""
-        text = self.headers.get("apns-id", "")
+        """The value of that header where it is well-formed."""
+        text = self.headers.get(self.id_name, "")
         return text if _CANONICAL_UUID.fullmatch(text) else None
+
+    @property
+    def id_is_bad(self) -> bool:
+        """Whether that header is there and not well-formed."""
+        return self.id_name in self.headers and self.apns_id is None
+
+    @property
+    def channel_id(self) -> str | None:
+        """`apns-channel-id`."""
+        return self.headers.get("apns-channel-id")
 
     @property
     def for_live_activity(self) -> bool:
@@ -121,28 +141,36 @@ class Answer:
     """Scripted rejections only: Apple documents no such header."""
     raw_body: str | None = None
     """Scripted rejections only: sent instead of Apple's JSON."""
+    id_name: str = "apns-id"
+    """The header that carries `apns_id`."""
+    channel_id: str | None = None
+    """`apns-channel-id`, of a channel just made."""
+    content: bytes = b""
+    """The JSON body of an answer that is no refusal."""
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """The response headers, `:status` first."""
         # An id is never seen again: in the compression table it would only push out what is.
         fields: list[tuple[bytes, bytes]] = [
             (b":status", b"%d" % self.status),
-            NeverIndexedHeaderTuple(b"apns-id", self.apns_id.encode()),
+            NeverIndexedHeaderTuple(self.id_name.encode(), self.apns_id.encode()),
         ]
+        if self.channel_id is not None:
+            fields.append(NeverIndexedHeaderTuple(b"apns-channel-id", self.channel_id.encode()))
         if self.unique_id is not None:
             fields.append(NeverIndexedHeaderTuple(b"apns-unique-id", self.unique_id.encode()))
-        if self.reason is not None:
+        if self.reason is not None or self.content:
             fields.append((b"content-type", b"application/json"))
         if self.retry_after_s is not None:
             fields.append((b"retry-after", b"%d" % self.retry_after_s))
         return fields
 
     def body(self) -> bytes:
-        """Exactly `{"reason":"…"}`, with `timestamp` for 410; empty for 200."""
+        """Exactly `{"reason":"…"}`, with `timestamp` for 410; empty for a push that was accepted."""
         if self.raw_body is not None:
             return self.raw_body.encode()
         if self.reason is None:
-            return b""
+            return self.content
         fields: dict[str, object] = {"reason": self.reason}
         if self.timestamp is not None:
             fields["timestamp"] = self.timestamp
@@ -158,10 +186,12 @@ class Site:
     phones: Phones
     limits: Limits
     new_id: Callable[[], str] = lambda: str(uuid.uuid4())
+    channels: Channels = field(default_factory=Channels)
+    listener: Listener = Listener.PUSH
 
 
 def judge(request: Request, site: Site, now: float, *, documented_spellings: bool = False) -> Answer:
-    """Answer one request.
+    """Answer one device push.
 
     Args:
         request: the request; `body` may be cut, `size` is what counts.
@@ -176,7 +206,7 @@ def judge(request: Request, site: Site, now: float, *, documented_spellings: boo
     reason = (
         _address(request)
         or ("DuplicateHeaders" if request.repeated else None)
-        or ("BadMessageId" if "apns-id" in request.headers and request.apns_id is None else None)
+        or ("BadMessageId" if request.id_is_bad else None)
         or site.auth.refusal(request.headers.get("authorization"), now)
         or _topic(request, site.auth)
         or _push_type(request)
@@ -192,8 +222,8 @@ def judge(request: Request, site: Site, now: float, *, documented_spellings: boo
     if reason is None:
         unique_id = site.new_id() if site.environment is Environment.SANDBOX else None
         return Answer(200, apns_id, unique_id=unique_id)
-    if reason == "BadEnvironmentKeyInToken" and documented_spellings:
-        reason = "BadEnvironmentKeyIdInToken"
+    if documented_spellings:
+        reason = documented(reason)
     timestamp = None
     if standing is not None and reason == standing.gone:
         timestamp = round((now if standing.gone_since is None else standing.gone_since) * 1000)
@@ -222,12 +252,6 @@ def delivery(request: Request, answer: Answer, environment: Environment, now: fl
     )
 
 
-def _token_in(path: str) -> str | None:
-    if path == _DEVICE_PATH[:-1]:
-        return ""
-    return path[len(_DEVICE_PATH) :].lower() if path.startswith(_DEVICE_PATH) else None
-
-
 def _address(request: Request) -> str | None:
     if request.headers.get(":method") != "POST":
         return "MethodNotAllowed"
@@ -241,7 +265,7 @@ def _topic(request: Request, auth: ConnectionAuth) -> str | None:
     topic = request.topic
     if not topic:
         return "MissingTopic"
-    if len(topic) > _MAX_TOPIC_CHARACTERS or not _TOPIC.fullmatch(topic):
+    if len(topic) > _MAX_TOPIC_CHARACTERS or not TOPIC.fullmatch(topic):
         return "BadTopic"
     return None if auth.covers(topic) else "TopicDisallowed"
 

@@ -1,4 +1,4 @@
-"""The simulated APNs as a server: one listener per environment, all connections, one book."""
+"""The simulated APNs as a server: two listeners per environment, all connections, one book."""
 
 import asyncio
 import contextlib
@@ -7,10 +7,12 @@ import ssl
 from h2.errors import ErrorCodes
 
 from skerry.domain.push import Environment
+from skerry.simulator.apns.channels import Channels
 from skerry.simulator.apns.chaos import Chaos
 from skerry.simulator.apns.connection import ApnsConnection, Services
 from skerry.simulator.apns.ledger import Ledger
 from skerry.simulator.apns.limits import Limits
+from skerry.simulator.apns.paths import Listener
 from skerry.simulator.apns.provider_keys import ProviderKeys
 from skerry.simulator.carrier import Phones
 from skerry.simulator.clock import Clock
@@ -23,7 +25,9 @@ _BACKLOG = 512
 
 
 class ApnsServer:
-    """Answers device pushes as Apple would, in the sandbox, in production, or both: separate worlds and listeners.
+    """Answers as Apple would, in the sandbox, in production, or both: separate worlds and listeners.
+
+    Device pushes and broadcasts come to one listener, channel management to another (apple.md 1.1).
 
     Args:
         phones: what device tokens exist, and who takes accepted pushes.
@@ -32,6 +36,7 @@ class ApnsServer:
         chaos: what goes wrong.
         ledger: where every request is written down.
         limits: Apple's numbers.
+        channels: the broadcast channels that exist; None: none yet.
     """
 
     def __init__(
@@ -43,9 +48,11 @@ class ApnsServer:
         chaos: Chaos,
         ledger: Ledger,
         limits: Limits | None = None,
+        channels: Channels | None = None,
     ) -> None:
-        self._services = Services(phones, keys, clock, chaos, ledger, limits or Limits())
-        self._listeners: dict[Environment, asyncio.Server] = {}
+        self.channels = channels or Channels()
+        self._services = Services(phones, keys, clock, chaos, ledger, limits or Limits(), self.channels)
+        self._listeners: dict[tuple[Environment, Listener], asyncio.Server] = {}
         self._connections: set[ApnsConnection] = set()
         self._connections_made = 0
         self._idle_watch: asyncio.Task[None] | None = None
@@ -57,12 +64,19 @@ class ApnsServer:
         return len(self._connections)
 
     async def start(
-        self, environment: Environment, host: str = "127.0.0.1", port: int = 0, *, ssl_context: ssl.SSLContext
+        self,
+        environment: Environment,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        ssl_context: ssl.SSLContext,
+        listener: Listener = Listener.PUSH,
     ) -> tuple[str, int]:
         """Listen for one environment.
 
         Args:
             environment: which world answers there.
+            listener: which of Apple's two services.
             host: an address of this machine.
             port: 0 for any free one.
             ssl_context: as `tls.Certificates.server_context` makes it; ALPN must offer `h2`.
@@ -72,12 +86,13 @@ class ApnsServer:
 
         Raises:
             OSError: if the address is taken or not ours.
-            RuntimeError: if this environment is listening already.
+            RuntimeError: if this service of this environment is listening already.
         """
-        if environment in self._listeners:
-            raise RuntimeError(f"{environment.value} is listening already: close the server before starting it again")
-        listener = await asyncio.get_running_loop().create_server(
-            lambda: self._connection(environment),
+        if (environment, listener) in self._listeners:
+            what = f"{environment.value} ({listener.value})"
+            raise RuntimeError(f"{what} is listening already: close the server before starting it again")
+        server = await asyncio.get_running_loop().create_server(
+            lambda: self._connection(environment, listener),
             host,
             port,
             ssl=ssl_context,
@@ -85,10 +100,10 @@ class ApnsServer:
             ssl_handshake_timeout=_TLS_TIMEOUT_S,
             ssl_shutdown_timeout=_TLS_SHUTDOWN_TIMEOUT_S,
         )
-        self._listeners[environment] = listener
+        self._listeners[environment, listener] = server
         if self._idle_watch is None and self._services.limits.idle_timeout_s is not None:
             self._idle_watch = asyncio.create_task(self._watch_idle(), name="simulated APNs: idle connections")
-        address = listener.sockets[0].getsockname()
+        address = server.sockets[0].getsockname()
         return address[0], address[1]
 
     def goaway(
@@ -149,9 +164,9 @@ class ApnsServer:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(listener.wait_closed(), _CLOSE_TIMEOUT_S)
 
-    def _connection(self, environment: Environment) -> ApnsConnection:
+    def _connection(self, environment: Environment, listener: Listener) -> ApnsConnection:
         self._connections_made += 1
-        return ApnsConnection(self._connections_made, environment, self._services, registry=self._connections)
+        return ApnsConnection(self._connections_made, environment, self._services, self._connections, listener)
 
     def _of(self, environment: Environment | None) -> list[ApnsConnection]:
         return [

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ from skerry.simulator.phone.verdict import Dropped, Verdict
 _RAW_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ANY = msgspec.json.Decoder()
 
+_REMEMBERED_BODIES = 64
 _MILLISECONDS_FROM = 100_000_000_000
 """A `timestamp` above this (the year 5138) was meant to be milliseconds."""
 
@@ -61,9 +63,15 @@ class UnreadablePush:
     event: str | None = None
     timestamp: float | None = None
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """None: what is wrong is in `dropped`."""
+        return ()
 
+
+@lru_cache(maxsize=_REMEMBERED_BODIES)
 def read_push(body: bytes) -> LiveActivityPush | UnreadablePush:
-    """Read a payload. Never raises."""
+    """Read a payload. Never raises. Remembered: a fan-out brings one body to a hundred thousand phones."""
     event: object = None
     timestamp: float | None = None
     try:

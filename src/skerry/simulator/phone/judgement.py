@@ -5,12 +5,13 @@ Apple documents the rules and not their order; tests should break one at a time.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
-from skerry.simulator.carrier import TokenKind
-from skerry.simulator.phone.aps import Event, LiveActivityPush
+from skerry.simulator.carrier import Broadcast, Delivery, TokenKind
+from skerry.simulator.phone.aps import Event, LiveActivityPush, UnreadablePush
 from skerry.simulator.phone.card import Card, CardStatus
 from skerry.simulator.phone.push_log import Budget
 from skerry.simulator.phone.rules import CARD_SIZE_LIMIT, CHANNEL_OS, HOUR_S, START_OS, UPDATE_OS, OsVersion, PhoneRules
@@ -21,6 +22,10 @@ from skerry.simulator.phone.verdict import Dropped, Verdict
 
 _FAR_FUTURE_S = 20 * 365 * 86_400.0
 """A decoded date this far ahead was most likely UNIX seconds in a Swift `Date`: 31 years off (apple.md 8, 2)."""
+
+
+_REMEMBERED_STATES = 256
+_EXPIRED = Dropped(Verdict.EXPIRED, "apns-expiration has passed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,24 @@ class Judge:
         self._starts = Budget(rules.start_budget, rules.start_budget_window_s)
         self._priority10 = Budget(rules.priority10_budget, HOUR_S)
 
+    def refused_unread(
+        self, delivery: Delivery, life: TokenLife | None, now: float, *, installed: bool
+    ) -> Dropped | None:
+        """Reasons that do not depend on the payload."""
+        if not installed:
+            return Dropped(Verdict.APP_DELETED, "the app is no longer on the phone; APNs will learn it and answer 410")
+        if life is None:
+            return Dropped(Verdict.UNKNOWN_TOKEN, "this phone never had that token")
+        if delivery.push_type != "liveactivity" or life.kind is TokenKind.DEVICE:
+            return Dropped(Verdict.NOT_LIVE_ACTIVITY, "an ordinary notification; this phone only shows Live Activities")
+        if delivery.expiration and delivery.expiration <= now:
+            return _EXPIRED
+        if not life.is_current:
+            return Dropped(
+                Verdict.ROTATED_TOKEN, "the token has been replaced by a newer one; use the last reported one"
+            )
+        return None
+
     def judge(
         self, push: LiveActivityPush, life: TokenLife, card: Card | None, priority: int, now: float, *, enabled: bool
     ) -> Decision | Dropped:
@@ -68,24 +91,55 @@ class Judge:
             needed = "push-to-start" if push.event is Event.START else "update"
             why = f"aps.event {push.event.value!r} came to a {life.kind.value} token; it needs the {needed} token"
             return Dropped(Verdict.WRONG_TOKEN_KIND, why)
+        if dropped := self._refused_any(push, now, enabled=enabled):
+            return dropped
+        if push.event is Event.START:
+            return self._judge_start(push, now)
+        return self._judge_change(push, card, priority, now)
+
+    def judge_broadcast(
+        self,
+        push: LiveActivityPush | UnreadablePush,
+        broadcast: Broadcast,
+        card: Card | None,
+        now: float,
+        *,
+        enabled: bool,
+    ) -> Decision | Dropped:
+        """Decide on a push that came by the channel of this card; the rules are those of token pushes."""
+        if isinstance(push, UnreadablePush):
+            return push.dropped
+        if broadcast.expiration and broadcast.expiration <= now:
+            return _EXPIRED
+        if push.event is Event.START:
+            return Dropped(Verdict.BROADCAST_START, "a broadcast updates and ends cards; it cannot start one")
+        return self._refused_any(push, now, enabled=enabled) or self._judge_change(push, card, broadcast.priority, now)
+
+    def local_start(
+        self, attributes_type: str, attributes: bytes, content_state: bytes, now: float, channel: str | None = None
+    ) -> Decision | Dropped:
+        """Decide on an activity that the app starts itself: no alert, no budget, no timestamp."""
+        if channel is not None and self._os < CHANNEL_OS:
+            return Dropped(Verdict.OS_TOO_OLD, "an activity on a channel needs iOS 18")
+        push = LiveActivityPush(
+            Event.START,
+            now,
+            content_state=content_state,
+            attributes_type=attributes_type,
+            attributes=attributes,
+            input_push_channel=channel,
+        )
+        return self._decoded_start(push, now)
+
+    def _refused_any(self, push: LiveActivityPush, now: float, *, enabled: bool) -> Dropped | None:
+        """Reasons that hold for every kind of push."""
         if not enabled:
             return Dropped(Verdict.ACTIVITIES_DISABLED, "Live Activities are switched off for this app in Settings")
         oldest = self._rules.max_timestamp_age_s
         if oldest is not None and push.timestamp < now - oldest:
             why = f"aps.timestamp is {now - push.timestamp:.0f} s old; this phone ignores what is over {oldest:.0f} s"
             return Dropped(Verdict.TIMESTAMP_IN_THE_PAST, why)
-        if push.event is Event.START:
-            return self._judge_start(push, now)
-        return self._judge_change(push, card, priority, now)
-
-    def local_start(
-        self, attributes_type: str, attributes: bytes, content_state: bytes, now: float
-    ) -> Decision | Dropped:
-        """Decide on an activity that the app starts itself: no alert, no budget, no timestamp."""
-        push = LiveActivityPush(
-            Event.START, now, content_state=content_state, attributes_type=attributes_type, attributes=attributes
-        )
-        return self._decoded_start(push, now)
+        return None
 
     def _judge_start(self, push: LiveActivityPush, now: float) -> Decision | Dropped:
         if self._os < START_OS:
@@ -174,8 +228,9 @@ _ANY_STRUCT = Struct("Codable", {})
 """Decodes any JSON object."""
 
 
+@lru_cache(maxsize=_REMEMBERED_STATES)
 def _decoded(struct: Struct, text: bytes | None) -> Decoded | str:
-    """The value, or the sentence that says why there is none."""
+    """The value, or the sentence that says why there is none. Remembered: a broadcast has one state for all phones."""
     if text is None:
         return f"missing; {struct.name} must be there whole"
     match decode(struct, text):

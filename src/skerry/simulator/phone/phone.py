@@ -5,11 +5,11 @@ each call: `take_issued_tokens` for APNs, `take_reports` for the service. It dec
 rule 11), and says for every push what it did with it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from skerry.domain.device import DeviceEventKind
-from skerry.simulator.carrier import Delivery, Standing, TokenKind
+from skerry.simulator.carrier import Broadcast, Delivery, Standing, TokenKind
 from skerry.simulator.phone.aps import UnreadablePush, read_push
 from skerry.simulator.phone.card import Card, CardStatus, EndCause
 from skerry.simulator.phone.handset import Handset
@@ -23,7 +23,7 @@ from skerry.simulator.phone.rules import (
     PhoneRules,
     read_os_version,
 )
-from skerry.simulator.phone.storage import StorageSlot
+from skerry.simulator.phone.storage import Storage
 from skerry.simulator.phone.swift_types import AttributesType
 from skerry.simulator.phone.tokens import EXPIRED, TokenBook, TokenLife
 from skerry.simulator.phone.verdict import Dropped, PushRecord, Verdict
@@ -70,7 +70,7 @@ class Phone:
         self._tokens = TokenBook(handset.own_seed, handset.bundle_id)
         self._reports = ReportSchedule(handset.own_seed)
         self._judge = Judge(self.rules, self._os, types)
-        self._storage = StorageSlot(self.log)
+        self._storage = Storage(self.log)
         self._installs = 0
         self._activities = 0
         self.install_app(now)
@@ -86,6 +86,11 @@ class Phone:
     def visible_cards(self) -> list[Card]:
         """The cards on the Lock Screen, oldest first."""
         return [card for card in self.cards if card.is_visible]
+
+    @property
+    def subscriptions(self) -> frozenset[str]:
+        """The channels that a running card listens on."""
+        return frozenset(card.channel for card in self.cards if card.channel is not None and card.is_running)
 
     @property
     def reports_waiting(self) -> int:
@@ -109,7 +114,7 @@ class Phone:
     def next_due(self) -> float | None:
         """When `tick` has something to do, UNIX seconds; None: not before the next push or tap."""
         moments = [card.next_due() for card in self.cards if card.is_visible]
-        moments.append(self._storage.until())
+        moments.append(self._storage.next_due())
         if self.is_online:
             moments.append(self._reports.next_due())
         return min((moment for moment in moments if moment is not None), default=None)
@@ -129,20 +134,48 @@ class Phone:
         """Take a push that APNs accepted for one of this phone's tokens."""
         self.tick(now)
         life = self._tokens.find(delivery.token)
-        record = PushRecord(
-            number=self.log.next_number(),
-            time=delivery.accepted_at,
-            decided_at=now,
-            apns_id=delivery.apns_id,
-            token=delivery.token,
-            token_kind=life.kind if life else None,
-            priority=delivery.priority,
-            verdict=Verdict.STORED,
-            why="",
-        )
+        record = PushRecord.of(delivery, life.kind if life else None, self.log.next_number(), now)
         if self.is_online or self.installation is None:
             return self.log.add(self._decide(record, delivery, now))
         return self._storage.hold(record, delivery, now)
+
+    def receive_broadcast(self, broadcast: Broadcast, now: float) -> None:
+        """Take a broadcast on a channel that a card of this phone listens on."""
+        self.tick(now)
+        record = PushRecord.of_broadcast(broadcast, self.log.next_number(), now)
+        if self.is_online:
+            self._hear(self.log.add, record, broadcast, now)
+        else:
+            self._storage.hold(record, broadcast, now)
+
+    def _hear(
+        self, write: Callable[[PushRecord], PushRecord], record: PushRecord, broadcast: Broadcast, now: float
+    ) -> None:
+        """Let every running card of the channel take a broadcast; each has a record of its own."""
+        cards = [card for card in self.cards if card.channel == broadcast.channel_id]
+        running: list[Card | None] = [card for card in cards if card.is_running]
+        first, *others = running or cards[-1:] or [None]
+        write(self._decide_broadcast(record, broadcast, first, now))
+        for card in others:
+            another = replace(record, number=self.log.next_number())
+            self.log.add(self._decide_broadcast(another, broadcast, card, now))
+
+    def _decide_broadcast(self, record: PushRecord, broadcast: Broadcast, card: Card | None, now: float) -> PushRecord:
+        push = read_push(broadcast.body)
+        decision = self._judge.judge_broadcast(push, broadcast, card, now, enabled=self.activities_enabled)
+        if isinstance(decision, Decision):
+            self._apply(decision, card, now)
+        return replace(
+            record,
+            event=None if push.event is None else str(push.event),
+            timestamp=push.timestamp,
+            decided_at=now,
+            verdict=decision.verdict,
+            why=decision.why,
+            notes=decision.notes if isinstance(decision, Decision) else push.notes,
+            group_id=None if card is None else card.group_id,
+            card_id=None if card is None else card.id,
+        )
 
     def _decide(self, record: PushRecord, delivery: Delivery, now: float) -> PushRecord:
         push = read_push(delivery.body)
@@ -152,7 +185,7 @@ class Phone:
         card = self._card_of(life)
         if card is not None:
             record = replace(record, group_id=card.group_id, card_id=card.id)
-        if dropped := self._refused_unread(delivery, life, now):
+        if dropped := self._judge.refused_unread(delivery, life, now, installed=self.installation is not None):
             return replace(record, verdict=dropped.verdict, why=dropped.why)
         if isinstance(push, UnreadablePush):
             return replace(record, verdict=push.dropped.verdict, why=push.dropped.why)
@@ -169,22 +202,6 @@ class Phone:
             group_id=shown.group_id,
             card_id=shown.id,
         )
-
-    def _refused_unread(self, delivery: Delivery, life: TokenLife | None, now: float) -> Dropped | None:
-        """Reasons that do not depend on the payload."""
-        if self.installation is None:
-            return Dropped(Verdict.APP_DELETED, "the app is no longer on the phone; APNs will learn it and answer 410")
-        if life is None:
-            return Dropped(Verdict.UNKNOWN_TOKEN, "this phone never had that token")
-        if delivery.push_type != "liveactivity" or life.kind is TokenKind.DEVICE:
-            return Dropped(Verdict.NOT_LIVE_ACTIVITY, "an ordinary notification; this phone only shows Live Activities")
-        if delivery.expiration and delivery.expiration <= now:
-            return Dropped(Verdict.EXPIRED, "apns-expiration has passed")
-        if not life.is_current:
-            return Dropped(
-                Verdict.ROTATED_TOKEN, "the token has been replaced by a newer one; use the last reported one"
-            )
-        return None
 
     def _apply(self, decision: Decision, card: Card | None, now: float) -> Card:
         push = decision.push
@@ -213,8 +230,12 @@ class Phone:
 
     # The app and its owner
 
-    def start_locally(self, attributes_type: str, attributes: bytes, content_state: bytes, now: float) -> Card:
+    def start_locally(
+        self, attributes_type: str, attributes: bytes, content_state: bytes, now: float, channel: str | None = None
+    ) -> Card:
         """The app starts an activity itself and observes it. The JSON texts must fit the declared type.
+
+        With a `channel` it listens there, and has no update token.
 
         Raises:
             PhoneActionError: if iOS would refuse it, or a text does not decode.
@@ -223,11 +244,13 @@ class Phone:
         self.tick(now)
         if self._os < UPDATE_OS or not self.activities_enabled:
             raise PhoneActionError("Live Activities are not available: they need iOS 16.1 and to be switched on")
-        decision = self._judge.local_start(attributes_type, attributes, content_state, now)
+        decision = self._judge.local_start(attributes_type, attributes, content_state, now, channel)
         if isinstance(decision, Dropped):
             raise PhoneActionError(decision.why)
         card = self._start(decision, now, None)
-        self._issue_update_token(card, now)
+        card.channel = channel
+        if channel is None:
+            self._issue_update_token(card, now)
         return card
 
     def dismiss(self, group_id: str, now: float, card_id: str | None = None) -> Card:
@@ -277,11 +300,14 @@ class Phone:
         self.is_online = False
 
     def go_online(self, now: float) -> None:
-        """Network again: the stored push arrives, waiting reports leave."""
+        """Network again: what was stored arrives, waiting reports leave."""
         self.tick(now)
         self.is_online = True
-        if held := self._storage.take():
-            self.log.settle(self._decide(*held, now))
+        for record, push in self._storage.take():
+            if isinstance(push, Broadcast):
+                self._hear(self.log.settle, record, push, now)
+            else:
+                self.log.settle(self._decide(record, push, now))
 
     def launch_app(self, now: float) -> None:
         """The app starts anew and observes everything again: it reports all its tokens once more (netmera.md 6).
@@ -328,7 +354,7 @@ class Phone:
         self.start_token = None
         self._reports.clear()
         self._tokens.retire_all(now, now + unregistered_after_s)
-        self._storage.discard(Dropped(Verdict.APP_DELETED, "the app was deleted before the push could arrive"), now)
+        self._storage.discard_all(Dropped(Verdict.APP_DELETED, "the app was deleted before the push could arrive"), now)
 
     def install_app(self, now: float) -> None:
         """The app comes onto the phone as a new installation and reports its start token.

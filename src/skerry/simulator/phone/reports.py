@@ -86,8 +86,8 @@ class ReportSchedule:
     def __init__(self, seed: str) -> None:
         self._heap: list[tuple[float, int, Report]] = []
         self._count = 0
-        # Shuffling is play, not secrecy, and must repeat with the seed.
-        self._random = random.Random(seed)  # noqa: S311
+        self._seed = seed
+        self._random: random.Random | None = None
 
     def add(self, report: Report, rule: ReportRule) -> None:
         """Let it leave `rule.delay_s` after it happened, `rule.times` times."""
@@ -100,7 +100,10 @@ class ReportSchedule:
         due = []
         while self._heap and self._heap[0][0] <= now:
             due.append(heapq.heappop(self._heap)[2])
-        if shuffle:
+        if shuffle and due:
+            if self._random is None:  # made when it is needed: it is half of what a phone weighs
+                # Shuffling is play, not secrecy, and must repeat with the seed.
+                self._random = random.Random(self._seed)  # noqa: S311
             self._random.shuffle(due)
         return due
 

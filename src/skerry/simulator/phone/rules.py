@@ -1,6 +1,7 @@
 """What iOS and APNs do and Apple puts no number on, as settings; and the clocks that Apple does document."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 HOUR_S: Final = 3600.0
@@ -15,6 +16,9 @@ LINGER_LIMIT_S: Final = 4 * HOUR_S
 STORAGE_LIMIT_S: Final = 30 * DAY_S
 """How long APNs keeps a push for an offline phone when `apns-expiration` is absent (apple.md 3.1)."""
 
+CHANNEL_STORAGE_LIMIT_S: Final = 8 * HOUR_S
+"""How long APNs keeps a channel's most recent broadcast for an offline phone at most (apple.md 5.2)."""
+
 CARD_SIZE_LIMIT: Final = 4096
 """Bytes of attributes and content state together (apple.md 3.2)."""
 
@@ -25,6 +29,7 @@ START_OS: Final[OsVersion] = (17, 2)
 CHANNEL_OS: Final[OsVersion] = (18, 0)
 
 
+@lru_cache(maxsize=64)
 def read_os_version(text: str) -> OsVersion:
     """`18.1` as numbers that compare.
 

@@ -68,6 +68,9 @@ class Struct:
     name: str
     fields: Mapping[str, "SwiftType"]
 
+    def __hash__(self) -> int:
+        return hash(self.name)  # the fields are a mapping, which has no hash
+
 
 @dataclass(frozen=True, slots=True)
 class StringEnum:

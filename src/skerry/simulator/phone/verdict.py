@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from skerry.simulator.carrier import TokenKind
+from skerry.simulator.carrier import Broadcast, Delivery, TokenKind
 
 
 class Verdict(StrEnum):
@@ -30,6 +30,8 @@ class Verdict(StrEnum):
     ROTATED_TOKEN = "rotated_token"  # noqa: S105 - a code, not a secret
     WRONG_TOKEN_KIND = "wrong_token_kind"  # noqa: S105 - a code, not a secret
     UNKNOWN_TOKEN = "unknown_token"  # noqa: S105 - a code, not a secret
+    BROADCAST_START = "broadcast_start"
+    """A broadcast updates and ends cards; it starts none (apple.md 5.1)."""
     NOT_LIVE_ACTIVITY = "not_live_activity"
     START_BUDGET = "start_budget"
     PRIORITY_BUDGET = "priority_budget"
@@ -72,7 +74,9 @@ class PushRecord:
     decided_at: float
     """When the phone decided: later than `time` for a push that waited in storage."""
     apns_id: str
+    """Of a broadcast: its `apns-request-id`."""
     token: str
+    """Empty: it came by broadcast."""
     token_kind: TokenKind | None
     priority: int
     verdict: Verdict
@@ -81,5 +85,38 @@ class PushRecord:
     timestamp: float | None = None
     group_id: str | None = None
     card_id: str | None = None
+    channel: str | None = None
+    """The channel of a broadcast."""
     notes: tuple[str, ...] = ()
     """What a developer should know although the push was taken: milliseconds in `timestamp`, a date 31 years off."""
+
+    @classmethod
+    def of(cls, delivery: Delivery, kind: TokenKind | None, number: int, now: float) -> "PushRecord":
+        """A push that has just arrived for a token of this kind."""
+        return cls(
+            number=number,
+            time=delivery.accepted_at,
+            decided_at=now,
+            apns_id=delivery.apns_id,
+            token=delivery.token,
+            token_kind=kind,
+            priority=delivery.priority,
+            verdict=Verdict.STORED,
+            why="",
+        )
+
+    @classmethod
+    def of_broadcast(cls, broadcast: Broadcast, number: int, now: float) -> "PushRecord":
+        """A broadcast that has just arrived."""
+        return cls(
+            number=number,
+            time=broadcast.accepted_at,
+            decided_at=now,
+            apns_id=broadcast.request_id,
+            token="",
+            token_kind=None,
+            priority=broadcast.priority,
+            verdict=Verdict.STORED,
+            why="",
+            channel=broadcast.channel_id,
+        )

@@ -1,0 +1,76 @@
+"""Broadcast channels (iOS 18 and later): one push reaches every card that was started on the channel.
+
+Source: Apple, "Sending channel management requests to APNs" and "Sending broadcast push notification requests to APNs"
+(apple.md 5).
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+from skerry.domain.ids import ChannelId
+
+MAX_BROADCAST_BODY: Final = 5120
+"""Bytes of a broadcast. The phone still takes no more than 4096 of attributes and content state (apple.md 3.2)."""
+
+MOST_CHANNELS: Final = 10_000
+"""Per app and environment. Channels never expire: whoever makes them has to delete them (apple.md 5.1)."""
+
+STORED_FOR: Final = 8 * 3600
+"""Seconds that APNs keeps a broadcast for a phone that is offline, at most."""
+
+
+class StoragePolicy(IntEnum):
+    """What APNs keeps for phones that are offline when a broadcast comes; fixed when the channel is made."""
+
+    NO_MESSAGE_STORED = 0
+    """Nothing: only phones connected at that moment get it. In return more broadcasts are allowed."""
+    MOST_RECENT_MESSAGE_STORED = 1
+    """The latest one for each phone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A channel that APNs has made. It exists in one environment of one app."""
+
+    channel_id: ChannelId
+    storage: StoragePolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Broadcast:
+    """One update or end for every card on a channel. A broadcast cannot start a card.
+
+    Raises:
+        ValueError: naming the field that APNs would refuse, and what it has to be.
+    """
+
+    bundle_id: str
+    """Without a push-type suffix: it goes into the path, and there is no topic."""
+    channel: Channel
+    body: bytes
+    expiration: int
+    """UNIX seconds; 0: do not store, which is the only value for a channel that stores nothing."""
+    priority: int = 10
+    deadline: float = 30.0
+    """Seconds from submission after which it is `Unknown` (written) or `NotProcessed` (not written)."""
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.body) <= MAX_BROADCAST_BODY:
+            raise ValueError(f"body: has {len(self.body)} bytes; a broadcast has 1 to {MAX_BROADCAST_BODY}")
+        if self.priority not in {1, 5, 10}:
+            raise ValueError(f"priority: is {self.priority}; APNs knows 10, 5 and 1")
+        if self.expiration < 0:
+            raise ValueError("expiration: must be UNIX seconds, or 0 for 'do not store'")
+        if self.expiration and self.channel.storage is StoragePolicy.NO_MESSAGE_STORED:
+            raise ValueError("expiration: must be 0 on a channel that stores no message")
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What APNs says of a broadcast that it took."""
+
+    request_id: str | None
+    """`apns-request-id`."""
+    unique_id: str | None
+    """`apns-unique-id`: finds the broadcast in Apple's Push Notifications Console."""
