@@ -215,7 +215,6 @@ async def test_the_device_listener_takes_broadcasts_and_no_management(
 
 @pytest.mark.parametrize("service", ["management", "push"])
 async def test_authentication_comes_before_the_channel_and_the_topic_after_it(apns: Apns, service: str) -> None:
-    apns.keys.generate_dev("SKERRYTEAM", "OTHERAPP12", bundle_ids=frozenset({"com.example.other"}))
     desk = await Desk.at(apns, token=apns.token(claims={"iss": "SKERRYTEAM", "iat": 1_789_900_000}))
     sender: Sender = getattr(desk, service)
     method, path = ("GET", CHANNELS) if service == "management" else ("POST", BROADCASTS)
@@ -236,10 +235,7 @@ async def test_a_key_of_another_app_is_a_topic_mismatch(apns: Apns) -> None:
 @pytest.mark.parametrize("documented", [False, True])
 async def test_a_key_of_the_other_environment_is_refused_here_too(apns: Apns, documented: bool) -> None:
     apns.chaos.update_from({"documented_spellings": documented})
-    public = load_pem_private_key(apns.pem, None).public_key()
-    apns.keys.register(
-        ProviderKey("SKERRYTEAM", "PRODONLY12", public, environments=frozenset({Environment.PRODUCTION}))
-    )  # type: ignore[arg-type]
+    apns.keys.register_pem("SKERRYTEAM", "PRODONLY12", apns.pem, environments=frozenset({Environment.PRODUCTION}))
     desk = await Desk.at(apns, token=apns.token(header={"alg": "ES256", "kid": "PRODONLY12"}))
     answer = await desk.management.ask("GET", ALL)
     assert answer.reason == ("BadEnvironmentKeyIdInToken" if documented else "BadEnvironmentKeyInToken")

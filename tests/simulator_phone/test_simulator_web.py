@@ -7,6 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from skerry.domain.channel import Channel, StoragePolicy
 from skerry.domain.push import Environment
 from skerry.simulator.apns.channels import Channels
 from skerry.simulator.apns.chaos import Chaos
@@ -63,13 +64,18 @@ class Site:
 
 
 @pytest.fixture
-async def site(upload_type: dict[str, Any]) -> AsyncIterator[Site]:
+def channels() -> Channels:
+    return Channels()
+
+
+@pytest.fixture
+async def site(upload_type: dict[str, Any], channels: Channels) -> AsyncIterator[Site]:
     clock = FrozenClock()
     known = AttributesType.declared(upload_type)
     reporter = Reporter(Service("http://127.0.0.1:9", "key"), clock)
     world = World(clock, types={known.name: known}, reporter=reporter)
     world.add_phones()
-    app = build_app(world, Ledger(), Chaos(clock), Channels())
+    app = build_app(world, Ledger(), Chaos(clock), channels)
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://simulator") as client:
         yield Site(client, world)
 
@@ -296,3 +302,35 @@ async def test_unknown_phones_pages_and_methods_are_problems_too(site: Site) -> 
     await site.refusal("POST", "phones/phone-7/dismiss", 404, json={"group_id": "a"})
     await site.refusal("GET", "nothing", 404)
     await site.refusal("DELETE", "chaos", 405)
+
+
+async def test_channels_are_shown_with_who_listens_and_can_be_switched_off(site: Site, channels: Channels) -> None:
+    channel = Channel(channels.draw_id(), StoragePolicy.MOST_RECENT_MESSAGE_STORED)
+    channels.create(Environment.SANDBOX, site.world.bundle_id, channel, 1_790_000_000.0)
+    body = {
+        "attributes_type": "LiveActivityAttributes",
+        "attributes": {"referenceId": "match"},
+        "content_state": {"title": "a", "subtitle": "b", "progress": 0.5},
+        "channel": channel.channel_id,
+    }
+    await site.post("phones/phone-1/start", body)
+    assert await site.get("channels") == {
+        "enabled": True,
+        "channels": [
+            {
+                "environment": "sandbox",
+                "bundle_id": site.world.bundle_id,
+                "id": channel.channel_id,
+                "message_storage_policy": 1,
+                "created_at": 1_790_000_000.0,
+                "broadcasts": 0,
+                "listeners": 1,
+            }
+        ],
+    }
+    answer = await site.client.put("/simulator/channels", json={"enabled": False})
+    assert answer.json() == {"enabled": False, "channels": []}
+
+
+async def test_the_ledger_can_be_asked_for_one_operation(site: Site) -> None:
+    assert (await site.get("ledger?operation=broadcast"))["entries"] == []
