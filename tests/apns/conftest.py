@@ -9,7 +9,7 @@ from simulated_apple import Apple, Tokens
 
 from skerry.apns import ApnsClient, PoolSettings
 from skerry.domain.push import Credential, Endpoint, Environment, Route
-from skerry.simulator.apns import ApnsServer, Chaos, Ledger, ProviderKeys, ensure_certificates
+from skerry.simulator.apns import ApnsServer, Chaos, Ledger, Listener, ProviderKeys, ensure_certificates
 from skerry.simulator.clock import Clock
 
 
@@ -20,9 +20,14 @@ async def apple(tmp_path: Path) -> AsyncIterator[Apple]:
     private_key = keys.generate_dev()
     certificates = ensure_certificates(tmp_path)
     server = ApnsServer(phones, keys, clock=clock, chaos=chaos, ledger=ledger)
-    host, port = await server.start(Environment.SANDBOX, ssl_context=certificates.server_context())
-    route = Route(Credential("SKERRYTEAM", "SKERRYDEV1", private_key), Endpoint(host, port, str(certificates.ca_file)))
+    credential, context = Credential("SKERRYTEAM", "SKERRYDEV1", private_key), certificates.server_context()
+
+    async def route_to(listener: Listener) -> Route:
+        host, port = await server.start(Environment.SANDBOX, ssl_context=context, listener=listener)
+        return Route(credential, Endpoint(host, port, str(certificates.ca_file)))
+
+    route, management = await route_to(Listener.PUSH), await route_to(Listener.MANAGEMENT)
     async with ApnsClient(PoolSettings(growth_interval=0.05, back_off=0.05)) as client:
-        yield Apple(phones, chaos, ledger, keys, server, route, client)
+        yield Apple(phones, chaos, ledger, keys, server, route, management, client)
     await server.close()
     await asyncio.sleep(0)

@@ -11,8 +11,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from peer_servers import HOST, Peer, granian, nginx, node
 
-from skerry.apns import ApnsClient, PoolSettings
-from skerry.domain.push import Credential, Endpoint, Outcome, PushBatch, Route
+from skerry.apns import ApnsClient, Channels, PoolSettings
+from skerry.domain.channel import StoragePolicy
+from skerry.domain.ids import ChannelId
+from skerry.domain.push import Accepted, Credential, Endpoint, Outcome, PushBatch, Rejected, Route, Unknown
 
 TOPIC = "com.example.app.push-type.liveactivity"
 BODY = b'{"aps":{"timestamp":1,"event":"update","content-state":{"progress":0.5}}}'
@@ -137,6 +139,36 @@ class TestNode:
         assert counts[Outcome.UNKNOWN] >= 1
         assert counts[Outcome.PENDING] == 0
         assert sum(counts.values()) == 60
+
+    async def test_channels_are_managed_with_other_methods_and_long_answers(
+        self, tmp_path: Path, key: ec.EllipticCurvePrivateKey
+    ) -> None:
+        async with node(tmp_path, SERVERS / "channels.mjs") as peer, ApnsClient(QUICK) as client:
+            route, channels = route_to(peer, key), Channels(client)
+            created = await channels.create(route, "good", StoragePolicy.NO_MESSAGE_STORED)
+            assert isinstance(created, Accepted)
+            channel = created.value
+            assert await channels.read(route, "good", channel.channel_id) == Accepted(channel)
+            listed = await channels.list(route, "good")
+            assert isinstance(listed, Accepted)
+            assert (len(listed.value), listed.value[0]) == (20_000, channel.channel_id)
+            assert await channels.delete(route, "good", channel.channel_id) == Accepted(None)
+
+    async def test_an_answer_that_cannot_be_read_is_unknown_and_never_an_exception(
+        self, tmp_path: Path, key: ec.EllipticCurvePrivateKey
+    ) -> None:
+        channel_id, storage = ChannelId("YQ=="), StoragePolicy.MOST_RECENT_MESSAGE_STORED
+        async with node(tmp_path, SERVERS / "channels.mjs") as peer, ApnsClient(QUICK) as client:
+            route, channels = route_to(peer, key), Channels(client)
+            assert await channels.create(route, "odd", storage) == Unknown("malformed_answer")
+            assert await channels.read(route, "odd", channel_id) == Unknown("malformed_answer")
+            assert await channels.list(route, "odd") == Unknown("malformed_answer")
+            assert await channels.delete(route, "odd", channel_id) == Rejected(404, "BadPath")
+            # The id was in the header section: that the body never ended takes nothing from it.
+            assert isinstance(await channels.create(route, "cut", storage), Accepted)
+            assert await channels.list(route, "cut") == Unknown("malformed_answer")
+            assert await channels.delete(route, "cut", channel_id) == Unknown("connection_lost")
+            assert isinstance(await channels.create(route, "good", storage), Accepted)
 
 
 class TestGranian:

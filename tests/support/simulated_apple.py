@@ -40,6 +40,8 @@ class Apple:
     keys: ProviderKeys
     server: ApnsServer
     route: Route
+    management: Route
+    """The same key at the host of channel management."""
     client: ApnsClient
 
 

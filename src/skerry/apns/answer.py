@@ -17,8 +17,12 @@ from skerry.domain.push import Rejected
 BODY_LIMIT: Final = 16_384
 """Bytes of an answer's body that are kept. Apple's are under 100; the rest is a misled proxy's error page."""
 
+KEPT_BODY_LIMIT: Final = 1 << 20
+"""The same where the body is what was asked for: a list of 10,000 channels has some 270 KB."""
+
 _TEXT_LIMIT: Final = 200
 _OK: Final = 200
+_REDIRECTED: Final = 300
 _GONE: Final = 410
 _SECONDS_END: Final = 1e11
 """Below this a time is in seconds: it would be the year 5138, while in milliseconds it is 1973."""
@@ -28,26 +32,37 @@ _MILLISECONDS_END: Final = 1e14
 
 @dataclass(slots=True)
 class Answer:
-    """The final header section of one stream, and as much of the body as has come."""
+    """The final header section of one stream, and as much of the body as has come, up to `limit` bytes."""
 
     status: int
     headers: dict[str, str]
     body: bytearray = field(default_factory=bytearray)
     oversized: bool = False
+    limit: int = BODY_LIMIT
 
     @property
     def accepted(self) -> bool:
         """Whether Apple took the push."""
         return self.status == _OK
 
+    @property
+    def succeeded(self) -> bool:
+        """Whether Apple did what a request asks that is no push: 200, 201 or 204."""
+        return _OK <= self.status < _REDIRECTED
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """The body's JSON object; empty where it is none, or was cut off."""
+        return _json_object(self.body)
+
     def collect(self, chunk: bytes) -> None:
-        """Keep a piece of the body, up to `BODY_LIMIT` in all."""
-        self.oversized = len(self.body) + len(chunk) > BODY_LIMIT
-        self.body += chunk[: BODY_LIMIT - len(self.body)]
+        """Keep a piece of the body."""
+        self.oversized = len(self.body) + len(chunk) > self.limit
+        self.body += chunk[: self.limit - len(self.body)]
 
     def rejected(self) -> Rejected:
         """The answer as a value: Apple's reason, or the raw text where the body is not Apple's JSON."""
-        content = _json_object(self.body)
+        content = self.content
         reason = content.get("reason")
         if not isinstance(reason, str):
             reason = self.body[: 4 * _TEXT_LIMIT].decode("utf-8", "replace")

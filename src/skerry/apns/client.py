@@ -1,15 +1,16 @@
-"""The one object of this room that the rest of the house knows: it sends batches, each through its route's pool."""
+"""What sends for the rest of the house: batches of pushes and single requests, each through its route's pool."""
 
 import asyncio
 from typing import Self
 
-from skerry.apns.job import Job
+from skerry.apns.answer import Answer
+from skerry.apns.job import Job, Request
 from skerry.apns.pool import RoutePool
 from skerry.apns.probe import ProbeReport, probe
 from skerry.apns.provider_token import ProviderTokens
 from skerry.apns.settings import PoolSettings
 from skerry.apns.stats import ClientStats
-from skerry.domain.push import Outcomes, PushBatch, Route
+from skerry.domain.push import Outcomes, PushBatch, Result, Route
 
 
 class ApnsClient:
@@ -31,12 +32,16 @@ class ApnsClient:
     async def send(self, route: Route, batch: PushBatch) -> Outcomes:
         """Send a batch and wait for all its outcomes, at the latest at its deadline."""
         deadline = asyncio.get_running_loop().time() + batch.deadline
-        job = Job(batch, route.endpoint, deadline)
-        if self._closed:
-            job.give_up("shutdown")
-        if not job.finished:
-            await self._pool(route).carry(job)
+        job = Job.of(batch, route.endpoint, deadline)
+        await self._carry(route, job)
         return job.outcomes
+
+    async def ask(self, route: Route, request: Request) -> Result[Answer]:
+        """Make a single request and wait for its whole answer, at the latest at its deadline."""
+        deadline = asyncio.get_running_loop().time() + request.deadline
+        job = Job.asking(request, route.endpoint, deadline)
+        await self._carry(route, job)
+        return job.result
 
     async def warm_up(self, route: Route, connections: int = 1) -> int:
         """Open connections before they are needed, at the usual pace; returns how many there are then.
@@ -57,6 +62,12 @@ class ApnsClient:
         """Take nothing more, await what is out for `grace` seconds, then close all connections."""
         self._closed = True
         await asyncio.gather(*(pool.close(grace) for pool in self._pools.values()), *self._closing)
+
+    async def _carry(self, route: Route, job: Job) -> None:
+        if self._closed:
+            job.give_up("shutdown")
+        if not job.finished:
+            await self._pool(route).carry(job)
 
     def _pool(self, route: Route) -> RoutePool:
         pool = self._pools.get(route)

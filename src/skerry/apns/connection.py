@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Final, Generic, cast
 
 from skerry.apns.addresses import Address
+from skerry.apns.answer import Answer
 from skerry.apns.headers import Letter
 from skerry.apns.health import Health
 from skerry.apns.reasons import Remedy, remedy
@@ -126,11 +127,17 @@ class Connection(asyncio.Protocol, Generic[OwnerT]):
 
     def send(
         self, letter: Letter, tokens: Sequence[bytes], *, authorization: bytes, owner: OwnerT, places: Sequence[int],
-        deadline: float,
+        deadline: float, answers: dict[int, Answer] | None = None,
     ) -> Run[OwnerT]:  # fmt: skip
         """Open one stream per token; see `Session.send`."""
         run = self.session.send(
-            letter, tokens, authorization=authorization, owner=owner, places=places, deadline=deadline
+            letter,
+            tokens,
+            authorization=authorization,
+            owner=owner,
+            places=places,
+            deadline=deadline,
+            answers=answers,
         )
         run.sent_at = self.used_at = self._loop.time()
         self._flush()

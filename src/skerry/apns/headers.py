@@ -1,4 +1,4 @@
-"""Header blocks of pushes: written in constant pieces around the token, read with or without a table.
+"""Header blocks of requests: written in constant pieces around the token, read with or without a table.
 
 HPACK is RFC 7541. Apple asks for `:path` as a literal that is never indexed; everything else of a push repeats and
 costs one or two bytes once the table holds it.
@@ -32,7 +32,7 @@ Field = tuple[bytes, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """What the pushes of one batch share: header fields and body.
+    """What the requests of one batch share: method, the beginning of the path, header fields and body.
 
     `fields` come after the pseudo-header fields and without `authorization`. `passing` is the encoded form (see
     `literal_field`) of fields that will hardly be met again: in the table they would only push out the others.
@@ -42,6 +42,9 @@ class Letter:
     fields: tuple[Field, ...]
     body: bytes
     passing: bytes = b""
+    method: bytes = b"POST"
+    prefix: bytes = PATH_PREFIX
+    """What every path begins with; the rest of it is each request's own."""
 
 
 class Block(NamedTuple):
@@ -53,18 +56,18 @@ class Block(NamedTuple):
     """Whether it may be used again: it leaves the table as it found it."""
 
 
-def path_opening(token_length: int) -> bytes:
+def path_opening(token_length: int, prefix: bytes = PATH_PREFIX) -> bytes:
     """The `:path` field up to the token itself, for tokens of this many octets."""
-    length = len(PATH_PREFIX) + token_length
+    length = len(prefix) + token_length
     if length <= _ONE_BYTE_LENGTH:
-        return bytes((_PATH_NEVER_INDEXED, length)) + PATH_PREFIX
+        return bytes((_PATH_NEVER_INDEXED, length)) + prefix
     rest = length - 127
     encoded = bytearray((_PATH_NEVER_INDEXED, 127))
     while rest >= 128:  # noqa: PLR2004 -- RFC 7541, section 5.1: seven bits an octet
         encoded.append(rest & 127 | 128)
         rest >>= 7
     encoded.append(rest)
-    return bytes(encoded) + PATH_PREFIX
+    return bytes(encoded) + prefix
 
 
 def literal_field(name: bytes, value: bytes) -> bytes:
@@ -81,7 +84,7 @@ class HeaderWriter:
 
     def __init__(self) -> None:
         self._encoder = hpack.Encoder()
-        self._blocks: dict[tuple[bytes, tuple[Field, ...], bytes], Block] = {}
+        self._blocks: dict[tuple[bytes, bytes, tuple[Field, ...], bytes], Block] = {}
 
     def resize(self, size: int) -> None:
         """Obey the peer's SETTINGS_HEADER_TABLE_SIZE; the next block announces the change."""
@@ -96,11 +99,11 @@ class HeaderWriter:
 
     def block(self, letter: Letter, authorization: bytes) -> Block:
         """The block for the next stream. Blocks must reach the wire in the order in which they were asked for."""
-        key = (letter.authority, letter.fields, authorization)
+        key = (letter.method, letter.authority, letter.fields, authorization)
         known = self._blocks.get(key)
         if known is not None:
             return known
-        pseudo = ((b":method", b"POST"), (b":scheme", b"https"), (b":authority", letter.authority))
+        pseudo = ((b":method", letter.method), (b":scheme", b"https"), (b":authority", letter.authority))
         fields = ((b"authorization", authorization), *letter.fields)
         # Fields that do not fit into the table together would push each other out with every push.
         size = sum(len(name) + len(value) + _ENTRY_OVERHEAD for name, value in (pseudo[2], *fields))

@@ -1,21 +1,75 @@
-"""A batch on its way: which pushes wait, which are out, and what became of the rest."""
+"""A batch, or a single request, on its way: what waits, what is out, and what became of the rest."""
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Self
 
-from skerry.apns.headers import Letter, literal_field
-from skerry.domain.push import Endpoint, Outcome, Outcomes, PushBatch, Rejected
+from skerry.apns.answer import Answer
+from skerry.apns.headers import Field, Letter, literal_field
+from skerry.domain.push import (
+    Accepted,
+    Endpoint,
+    NotProcessed,
+    Outcome,
+    Outcomes,
+    PushBatch,
+    Rejected,
+    Result,
+    Unknown,
+)
+
+HEADERS_MOST: Final = 4_096
+"""Bytes of a request's own path and fields; APNs reads 8,000 of a whole header list (apple.md 1.3)."""
 
 _ACCEPTED = bytes((Outcome.ACCEPTED,))
 
 
-class Job:
-    """One call of `ApnsClient.send`. `waiting` holds places of the batch in the order in which they go out."""
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request that is no push to a token. `fields` are those beside `authorization`.
 
-    def __init__(self, batch: PushBatch, endpoint: Endpoint, deadline: float) -> None:
-        self.tokens = [token.encode("ascii") for token in batch.tokens]
-        self.letter = _letter(batch, endpoint)
-        self.urgent = batch.urgent
+    Raises:
+        ValueError: if path and fields are longer than APNs would read.
+    """
+
+    method: str
+    path: str
+    fields: tuple[Field, ...] = ()
+    body: bytes = b""
+    deadline: float = 30.0
+    """Seconds from submission."""
+
+    def __post_init__(self) -> None:
+        size = len(self.path) + sum(len(name) + len(value) for name, value in self.fields)
+        if size > HEADERS_MOST:
+            raise ValueError(f"path and headers have {size} bytes; at most {HEADERS_MOST} are sent")
+
+
+class Job:
+    """What one call sends: `waiting` holds places of the batch in the order in which they go out.
+
+    Args:
+        letter: what its requests share.
+        tokens: how the path of each goes on.
+        deadline: by the loop's clock.
+        urgent: whether it goes before jobs that are not.
+        keeps_answers: whether the whole answers are wanted.
+    """
+
+    def __init__(
+        self,
+        letter: Letter,
+        tokens: list[bytes],
+        deadline: float,
+        *,
+        urgent: bool = False,
+        keeps_answers: bool = False,
+    ) -> None:
+        self.tokens = tokens
+        self.letter = letter
+        self.urgent = urgent
+        self.answers: dict[int, Answer] | None = {} if keeps_answers else None
         self.queued = False
         """Whether it stands in a lane of the pool."""
         self.deadline = deadline
@@ -27,6 +81,34 @@ class Job:
         self._waiting: Sequence[int] = range(len(self.tokens))
         self._again: list[int] = []
         self._left = len(self.tokens)
+
+    @classmethod
+    def of(cls, batch: PushBatch, endpoint: Endpoint, deadline: float) -> Self:
+        """A batch of pushes."""
+        tokens = [token.encode("ascii") for token in batch.tokens]
+        return cls(_letter(batch, endpoint), tokens, deadline, urgent=batch.urgent)
+
+    @classmethod
+    def asking(cls, request: Request, endpoint: Endpoint, deadline: float) -> Self:
+        """A single request, whose answer is kept."""
+        method = request.method.encode("ascii")
+        letter = Letter(_authority(endpoint), request.fields, request.body, method=method, prefix=b"")
+        return cls(letter, [request.path.encode("ascii")], deadline, urgent=True, keeps_answers=True)
+
+    @property
+    def result(self) -> Result[Answer]:
+        """What became of the single request."""
+        cause = self.outcomes.causes.get(0, "")
+        match Outcome(self.outcomes.codes[0]):
+            case Outcome.ACCEPTED:
+                assert self.answers is not None
+                return Accepted(self.answers[0])
+            case Outcome.REJECTED:
+                return self.outcomes.rejections[0]
+            case Outcome.NOT_PROCESSED:
+                return NotProcessed(cause)
+            case _:
+                return Unknown(cause)
 
     @property
     def waiting(self) -> int:
@@ -83,7 +165,6 @@ class Job:
 
 
 def _letter(batch: PushBatch, endpoint: Endpoint) -> Letter:
-    authority = endpoint.host if endpoint.port == 443 else f"{endpoint.host}:{endpoint.port}"  # noqa: PLR2004 - https
     fields = [
         (b"apns-topic", batch.topic.encode()),
         (b"apns-push-type", batch.push_type.encode()),
@@ -91,4 +172,8 @@ def _letter(batch: PushBatch, endpoint: Endpoint) -> Letter:
     ]
     # An expiration is another one for each activity: in the header table it would only push out the others.
     passing = b"" if batch.expiration is None else literal_field(b"apns-expiration", b"%d" % batch.expiration)
-    return Letter(authority.encode(), tuple(fields), batch.body, passing)
+    return Letter(_authority(endpoint), tuple(fields), batch.body, passing)
+
+
+def _authority(endpoint: Endpoint) -> bytes:
+    return (endpoint.host if endpoint.port == 443 else f"{endpoint.host}:{endpoint.port}").encode()  # noqa: PLR2004 - https

@@ -207,6 +207,7 @@ class RoutePool:
                     owner=job,
                     places=places,
                     deadline=job.deadline,
+                    answers=job.answers,
                 )
                 if self._gate.closed:
                     self._probe = run

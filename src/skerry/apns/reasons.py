@@ -8,8 +8,19 @@ from enum import Enum, StrEnum
 
 
 class Reason(StrEnum):
-    """Every reason documented for device pushes and GOAWAY, with the spellings seen on the wire."""
+    """Every reason documented for pushes, broadcasts, channels and GOAWAY, with the spellings seen on the wire."""
 
+    BAD_CHANNEL_ID = "BadChannelId"
+    BAD_REQUEST_PARAMS = "BadRequestParams"
+    BAD_REQUEST_PAYLOAD = "BadRequestPayload"
+    BROADCAST_FEATURE_NOT_ENABLED = "BroadcastFeatureNotEnabled"
+    CANNOT_CREATE_CHANNEL_CONFIG = "CannotCreateChannelConfig"
+    CHANNEL_NOT_REGISTERED = "ChannelNotRegistered"
+    FEATURE_NOT_ENABLED = "FeatureNotEnabled"
+    MISSING_CHANNEL_ID = "MissingChannelId"
+    MISSING_CHANNEL_QUEUE_SIZE = "MissingChannelQueueSize"
+    MISSING_PUSH_TYPE = "MissingPushType"
+    TOPIC_MISMATCH = "TopicMismatch"
     BAD_COLLAPSE_ID = "BadCollapseId"
     BAD_DEVICE_TOKEN = "BadDeviceToken"  # noqa: S105 -- Apple's word, no secret
     BAD_EXPIRATION_DATE = "BadExpirationDate"

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from typing import Final, Generic, NamedTuple, TypeVar
 
+from skerry.apns.answer import Answer
 from skerry.domain.push import Outcome, Rejected
 
 OwnerT = TypeVar("OwnerT")
@@ -19,13 +20,33 @@ class Run(Generic[OwnerT]):
     """Pushes that went out together on the streams `first_id, first_id + 2, …`.
 
     `codes[k]` is the outcome of stream `first_id + 2k`: `PENDING` or `STIRRED` while it is open. `places[k]` is where
-    that push stands in its owner's batch; `owner` is carried for the caller and not looked at here.
+    that push stands in its owner's batch; `owner` is carried for the caller and not looked at here. `answers` is where
+    whole answers are put, by place; None for pushes, whose answers say nothing but yes or no. Streams whose answers are
+    kept are `STIRRED` from the beginning.
     """
 
-    __slots__ = ("authorization", "codes", "deadline", "first_id", "open", "owner", "places", "sent_at", "span")
+    __slots__ = (
+        "answers",
+        "authorization",
+        "codes",
+        "deadline",
+        "first_id",
+        "open",
+        "owner",
+        "places",
+        "sent_at",
+        "span",
+    )
 
     def __init__(
-        self, owner: OwnerT, places: Sequence[int], *, first_id: int, deadline: float, authorization: bytes
+        self,
+        owner: OwnerT,
+        places: Sequence[int],
+        *,
+        first_id: int,
+        deadline: float,
+        authorization: bytes,
+        answers: dict[int, Answer] | None = None,
     ) -> None:
         self.owner = owner
         self.places = places
@@ -34,7 +55,8 @@ class Run(Generic[OwnerT]):
         self.authorization = authorization
         self.sent_at = 0.0
         """By the clock of whoever writes it; the session has none."""
-        self.codes = bytearray(len(places))
+        self.answers = answers
+        self.codes = bytearray(len(places)) if answers is None else bytearray((STIRRED,)) * len(places)
         self.open = len(places)
         self.span = 2 * len(places)
 

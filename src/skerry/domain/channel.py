@@ -5,10 +5,11 @@ Source: Apple, "Sending channel management requests to APNs" and "Sending broadc
 """
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import Enum, IntEnum
 from typing import Final
 
 from skerry.domain.ids import ChannelId
+from skerry.domain.push import Rejected
 
 MAX_BROADCAST_BODY: Final = 5120
 """Bytes of a broadcast. The phone still takes no more than 4096 of attributes and content state (apple.md 3.2)."""
@@ -74,3 +75,32 @@ class Published:
     """`apns-request-id`."""
     unique_id: str | None
     """`apns-unique-id`: finds the broadcast in Apple's Push Notifications Console."""
+
+
+class Refusal(Enum):
+    """What a refusal of a channel request or a broadcast says of the channel, beyond the rules for every push."""
+
+    GONE = "gone"
+    """There is no such channel (any more): make another one. For a deletion that is as good as success."""
+    NOT_ENABLED = "not_enabled"
+    """The broadcast capability of the App ID is off, and with it all channels are gone: send to tokens instead."""
+    FULL = "full"
+    """The app has as many channels as it may have: delete unused ones."""
+    OTHER = "other"
+
+
+_REFUSALS: Final = {
+    "ChannelNotRegistered": Refusal.GONE,
+    "BadChannelId": Refusal.GONE,
+    "BadPath": Refusal.GONE,
+    "FeatureNotEnabled": Refusal.NOT_ENABLED,
+    "BroadcastFeatureNotEnabled": Refusal.NOT_ENABLED,
+    "CannotCreateChannelConfig": Refusal.FULL,
+}
+"""As documented and as seen on the wire: an unknown channel is 404 `BadPath` to a deletion, and to a broadcast
+`BadChannelId` if it never existed (apple.md 10)."""
+
+
+def refusal_of(rejected: Rejected) -> Refusal:
+    """What a refusal says of the channel."""
+    return _REFUSALS.get(rejected.reason, Refusal.OTHER)
