@@ -45,6 +45,17 @@ def test_an_endpoint_of_ones_own_is_kept(skerry: Any) -> None:
     assert "127.0.0.1:2197" in skerry("app", "show", "shop").out
 
 
+def test_channels_are_managed_at_apples_ports_unless_said_otherwise(skerry: Any) -> None:
+    add(skerry, "shop", "--management-sandbox", "127.0.0.1")
+    shown = skerry("app", "show", "shop").out
+    assert "api-manage-broadcast.push.apple.com:2196" in shown
+    assert "127.0.0.1:2195" in shown
+    changed = skerry("app", "set", "shop", "--management-production", "10.0.0.1:9", "--endpoint-sandbox", "10.0.0.2")
+    assert changed.code == 0
+    shown = skerry("app", "show", "shop").out
+    assert all(one in shown for one in ("10.0.0.1:9", "10.0.0.2:443", "127.0.0.1:2195", "api.push.apple.com:443"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -1,7 +1,7 @@
 """`skerry app`: the iOS apps that this server pushes for."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from skerry.app import open_admin
-from skerry.domain.app import App
+from skerry.domain.app import MANAGEMENT_PORTS, App
 from skerry.domain.errors import RefusedError
 from skerry.domain.push import Endpoint, Environment
 from skerry.settings import load
@@ -20,7 +20,12 @@ from skerry.settings import load
 commands = typer.Typer(help="The iOS apps that this server pushes for.", no_args_is_help=True)
 
 Data = Annotated[Path | None, typer.Option("--data", help="Directory of the database and the key ring.")]
-HTTPS = 443
+EndpointProduction = Annotated[str | None, typer.Option(help="Another APNs, as host:port.")]
+EndpointSandbox = Annotated[str | None, typer.Option(help="Another sandbox APNs, as host:port.")]
+ManagementProduction = Annotated[str | None, typer.Option(help="Another host of channel management, as host:port.")]
+ManagementSandbox = Annotated[str | None, typer.Option(help="The same for the sandbox.")]
+CaBundle = Annotated[Path | None, typer.Option(help="PEM file of roots for these endpoints.", exists=True)]
+HTTPS_PORTS = dict.fromkeys(Environment, 443)
 
 
 @commands.command()
@@ -33,20 +38,19 @@ def add(
     environment: Annotated[
         Environment, typer.Option(help="Where devices are tried that have not said theirs.")
     ] = Environment.PRODUCTION,
-    endpoint_production: Annotated[str | None, typer.Option(help="Another APNs, as host:port.")] = None,
-    endpoint_sandbox: Annotated[str | None, typer.Option(help="Another sandbox APNs, as host:port.")] = None,
-    ca_bundle: Annotated[Path | None, typer.Option(help="PEM file of roots for these endpoints.", exists=True)] = None,
+    endpoint_production: EndpointProduction = None,
+    endpoint_sandbox: EndpointSandbox = None,
+    management_production: ManagementProduction = None,
+    management_sandbox: ManagementSandbox = None,
+    ca_bundle: CaBundle = None,
     data: Data = None,
 ) -> None:
     """Add an app.
 
     Example: skerry app add --name shop --bundle-id com.example.shop --team-id TEAM123456 --key-id KEY1234567 --p8 K.p8
     """
-    endpoints = {
-        kind: _endpoint(text, ca_bundle)
-        for kind, text in ((Environment.PRODUCTION, endpoint_production), (Environment.SANDBOX, endpoint_sandbox))
-        if text is not None
-    }
+    endpoints = _endpoints(endpoint_production, endpoint_sandbox, HTTPS_PORTS, ca_bundle)
+    management = _endpoints(management_production, management_sandbox, MANAGEMENT_PORTS, ca_bundle)
     private_key = p8.read_bytes() if p8 is not None else None
     if private_key is not None and not (team_id and key_id):
         raise RefusedError("a .p8 file needs --team-id and --key-id: both stand on Apple's page of the key")
@@ -61,6 +65,7 @@ def add(
                 private_key=private_key,
                 environment=environment,
                 endpoints=endpoints,
+                management_endpoints=management,
             )
 
     app = asyncio.run(work())
@@ -78,9 +83,16 @@ def change(
     strict_groups: Annotated[
         bool | None, typer.Option(help="Answer updates of unknown groups with an error instead of 200.")
     ] = None,
+    endpoint_production: EndpointProduction = None,
+    endpoint_sandbox: EndpointSandbox = None,
+    management_production: ManagementProduction = None,
+    management_sandbox: ManagementSandbox = None,
+    ca_bundle: CaBundle = None,
     data: Data = None,
 ) -> None:
-    """Change an app's APNs key or rules; a running service follows within seconds."""
+    """Change an app's APNs key, endpoints or rules; a running service follows within seconds."""
+    endpoints = _endpoints(endpoint_production, endpoint_sandbox, HTTPS_PORTS, ca_bundle)
+    management = _endpoints(management_production, management_sandbox, MANAGEMENT_PORTS, ca_bundle)
 
     async def work() -> App:
         async with open_admin(load(data_dir=data)) as admin:
@@ -91,6 +103,8 @@ def change(
                 team_id=team_id or found.team_id,
                 key_id=key_id or found.key_id,
                 strict_groups=found.strict_groups if strict_groups is None else strict_groups,
+                endpoints={**found.endpoints, **endpoints},
+                management_endpoints={**found.management_endpoints, **management},
             )
             await admin.apps.save(changed)
             return changed
@@ -168,11 +182,21 @@ def show(app: Annotated[str, typer.Argument(help="Its name or number.")], data: 
     table.add_row("environment", found.environment.value)
     for environment, endpoint in found.endpoints.items():
         table.add_row(f"APNs, {environment.value}", f"{endpoint}  {endpoint.ca_file or ''}")
+    for environment, endpoint in found.management_endpoints.items():
+        table.add_row(f"channels, {environment.value}", f"{endpoint}  {endpoint.ca_file or ''}")
     Console().print(table)
 
 
-def _endpoint(text: str, ca_bundle: Path | None) -> Endpoint:
-    host, _, port = text.rpartition(":") if ":" in text else (text, "", str(HTTPS))
+def _endpoints(
+    production: str | None, sandbox: str | None, ports: Mapping[Environment, int], ca_bundle: Path | None
+) -> dict[Environment, Endpoint]:
+    """Those that were given; `ports` are for who leaves the port out."""
+    given = ((Environment.PRODUCTION, production), (Environment.SANDBOX, sandbox))
+    return {kind: _endpoint(text, ports[kind], ca_bundle) for kind, text in given if text is not None}
+
+
+def _endpoint(text: str, usual_port: int, ca_bundle: Path | None) -> Endpoint:
+    host, _, port = text.rpartition(":") if ":" in text else (text, "", str(usual_port))
     if not host or not port.isdigit() or not 0 < int(port) < 65_536:  # noqa: PLR2004 - ports
         raise RefusedError(f"{text!r} is not an endpoint: write it as host:port")
     return Endpoint(host, int(port), str(ca_bundle.resolve()) if ca_bundle is not None else None)

@@ -54,6 +54,7 @@ class DevService:
 def dev(
     port: Annotated[int, typer.Option(help="Where the service and /simulator/ answer.", min=1, max=65535)] = 8080,
     phones: Annotated[int, typer.Option(help="How many simulated phones, signed in as user-1 … user-N.", min=1)] = 3,
+    older_phones: Annotated[int, typer.Option(help="How many more, with iOS 17: without channels.", min=0)] = 0,
     data: Annotated[Path, typer.Option(help="Directory for the database, keys and certificates.")] = Path("skerry-dev"),
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
 ) -> None:
@@ -64,28 +65,30 @@ def dev(
         curl -s localhost:8080/simulator/phones
     """
     with suppress(KeyboardInterrupt):
-        asyncio.run(_until_stopped(host, port, phones, data))
+        asyncio.run(_until_stopped(host, port, phones, older_phones, data))
 
 
-async def _until_stopped(host: str, port: int, phones: int, data: Path) -> None:
+async def _until_stopped(host: str, port: int, phones: int, older_phones: int, data: Path) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with run_dev(data, host=host, port=port, phones=phones) as service:
-        Console().print(_addresses(service, phones))
+    async with run_dev(data, host=host, port=port, phones=phones, older_phones=older_phones) as service:
+        Console().print(_addresses(service, phones + older_phones))
         await stop.wait()
 
 
 @asynccontextmanager
-async def run_dev(data: Path, *, host: str, port: int, phones: int) -> AsyncIterator[DevService]:
+async def run_dev(data: Path, *, host: str, port: int, phones: int, older_phones: int = 0) -> AsyncIterator[DevService]:
     """Run the process tree until the block is left; the service answers when it is entered.
 
     Raises:
         RuntimeError: if the service cannot be started; its own words have gone to standard error.
     """
     url = f"http://{host}:{port}"
-    async with simulate(data / "simulator", Service(url, SDK_KEY), bundle_id=BUNDLE_ID, phones=phones) as simulation:
+    async with simulate(
+        data / "simulator", Service(url, SDK_KEY), bundle_id=BUNDLE_ID, phones=phones, older_phones=older_phones
+    ) as simulation:
         await _prepare(data, simulation)
 
         async def spawn() -> asyncio.subprocess.Process:
@@ -117,6 +120,7 @@ async def _prepare(data: Path, simulation: Simulation) -> None:
                 private_key=simulation.private_key,
                 environment=Environment.SANDBOX,
                 endpoints=simulation.endpoints,
+                management_endpoints=simulation.management_endpoints,
             )
             await apps.create_key(app.app_id, KeyKind.REST, "development", text=REST_KEY)
             await apps.create_key(app.app_id, KeyKind.SDK, "development", text=SDK_KEY)
@@ -125,7 +129,12 @@ async def _prepare(data: Path, simulation: Simulation) -> None:
 
 
 def _pointed_at(app: App, simulation: Simulation) -> App:
-    return replace(app, endpoints=simulation.endpoints, private_key=simulation.private_key)
+    return replace(
+        app,
+        endpoints=simulation.endpoints,
+        management_endpoints=simulation.management_endpoints,
+        private_key=simulation.private_key,
+    )
 
 
 async def _spawn(data: Path, host: str, port: int, simulator_url: str) -> asyncio.subprocess.Process:
@@ -173,5 +182,7 @@ def _addresses(service: DevService, phones: int) -> Table:
     table.add_row("metrics", f"{service.url}/metrics", "")
     for environment, endpoint in service.simulation.endpoints.items():
         table.add_row(f"APNs, {environment}", f"https://{endpoint}", f"CA: {endpoint.ca_file}")
+    for environment, endpoint in service.simulation.management_endpoints.items():
+        table.add_row(f"channels, {environment}", f"https://{endpoint}", "")
     table.add_row("service's process", str(service.pid), "kill -9 it: it comes back, and nothing is lost")
     return table

@@ -9,9 +9,16 @@ from skerry.domain.push import Endpoint, Environment
 
 LIVE_ACTIVITY_SUFFIX = ".push-type.liveactivity"
 
+MANAGEMENT_PORTS = {Environment.PRODUCTION: 2196, Environment.SANDBOX: 2195}
+"""Apple's; they differ (apple.md 1.1)."""
+
 APPLE_ENDPOINTS = {
     Environment.PRODUCTION: Endpoint("api.push.apple.com", 443),
     Environment.SANDBOX: Endpoint("api.sandbox.push.apple.com", 443),
+}
+APPLE_MANAGEMENT_ENDPOINTS = {
+    Environment.PRODUCTION: Endpoint("api-manage-broadcast.push.apple.com", MANAGEMENT_PORTS[Environment.PRODUCTION]),
+    Environment.SANDBOX: Endpoint("api-manage-broadcast.sandbox.push.apple.com", MANAGEMENT_PORTS[Environment.SANDBOX]),
 }
 
 
@@ -29,6 +36,9 @@ class App:
     environment: Environment = Environment.PRODUCTION
     """Where to try devices that have not said theirs."""
     endpoints: dict[Environment, Endpoint] = field(default_factory=lambda: dict(APPLE_ENDPOINTS))
+    """Of device pushes and broadcasts."""
+    management_endpoints: dict[Environment, Endpoint] = field(default_factory=lambda: dict(APPLE_MANAGEMENT_ENDPOINTS))
+    """Of channel management."""
     strict_groups: bool = False
     """Answer updates of unknown groups with an error instead of 200 (netmera.md Q2)."""
     user_token_secret: bytes | None = field(default=None, repr=False)

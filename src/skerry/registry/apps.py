@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from skerry.domain.app import (
     APPLE_ENDPOINTS,
+    APPLE_MANAGEMENT_ENDPOINTS,
     Address,
     ApiKey,
     App,
@@ -83,6 +84,7 @@ class Apps:
         private_key: bytes | None = None,
         environment: Environment = Environment.PRODUCTION,
         endpoints: Mapping[Environment, Endpoint] | None = None,
+        management_endpoints: Mapping[Environment, Endpoint] | None = None,
     ) -> App:
         """A new app.
 
@@ -100,6 +102,7 @@ class Apps:
             private_key=private_key,
             environment=environment,
             endpoints={**APPLE_ENDPOINTS, **(endpoints or {})},
+            management_endpoints={**APPLE_MANAGEMENT_ENDPOINTS, **(management_endpoints or {})},
         )
 
         def work(tx: Transaction) -> App:

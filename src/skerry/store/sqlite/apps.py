@@ -3,9 +3,10 @@
 import ipaddress
 import json
 import sqlite3
+from collections.abc import Mapping
 from typing import Any
 
-from skerry.domain.app import ApiKey, App, KeyKind, SealedSecrets
+from skerry.domain.app import APPLE_MANAGEMENT_ENDPOINTS, ApiKey, App, KeyKind, SealedSecrets
 from skerry.domain.ids import AppId, Millis
 from skerry.domain.push import Endpoint, Environment
 
@@ -13,6 +14,8 @@ _APP = (
     "SELECT app_id, name, bundle_id, team_id, apns_key_id, private_key_sealed, environment, endpoints, strict_groups,"
     " created_at, user_token_secret_sealed FROM apps"
 )
+_MANAGEMENT = "management"
+"""Beside the environments in the JSON of endpoints; absent in apps of former versions: they have Apple's."""
 _KEY = "SELECT key_id, app_id, kind, prefix, label, networks, created_at, revoked_at FROM api_keys"
 
 
@@ -32,10 +35,7 @@ class AppRecords:
 
     def save(self, app: App, sealed: SealedSecrets) -> None:
         """Store all of an app."""
-        endpoints = {
-            environment.value: {"host": one.host, "port": one.port, "ca_file": one.ca_file}
-            for environment, one in app.endpoints.items()
-        }
+        endpoints = {**_json(app.endpoints), _MANAGEMENT: _json(app.management_endpoints)}
         self._connection.execute(
             "UPDATE apps SET name = ?, bundle_id = ?, team_id = ?, apns_key_id = ?, private_key_sealed = ?,"
             " user_token_secret_sealed = ?, environment = ?, endpoints = ?, strict_groups = ? WHERE app_id = ?",
@@ -104,6 +104,7 @@ class AppRecords:
 def _app(row: tuple[Any, ...] | None) -> tuple[App, SealedSecrets] | None:
     if row is None:
         return None
+    endpoints = json.loads(row[7])
     app = App(
         app_id=row[0],
         name=row[1],
@@ -111,11 +112,23 @@ def _app(row: tuple[Any, ...] | None) -> tuple[App, SealedSecrets] | None:
         team_id=row[3],
         key_id=row[4],
         environment=Environment(row[6]),
-        endpoints={Environment(name): Endpoint(**one) for name, one in json.loads(row[7]).items()},
+        endpoints=_endpoints({name: one for name, one in endpoints.items() if name != _MANAGEMENT}),
+        management_endpoints={**APPLE_MANAGEMENT_ENDPOINTS, **_endpoints(endpoints.get(_MANAGEMENT, {}))},
         strict_groups=bool(row[8]),
         created_at=row[9],
     )
     return app, SealedSecrets(row[5], row[10])
+
+
+def _json(endpoints: Mapping[Environment, Endpoint]) -> dict[str, Any]:
+    return {
+        environment.value: {"host": one.host, "port": one.port, "ca_file": one.ca_file}
+        for environment, one in endpoints.items()
+    }
+
+
+def _endpoints(kept: Mapping[str, Any]) -> dict[Environment, Endpoint]:
+    return {Environment(name): Endpoint(**one) for name, one in kept.items()}
 
 
 def _key(row: tuple[Any, ...]) -> ApiKey:
