@@ -32,9 +32,14 @@ UPDATE = {
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The data directory of a `skerry dev` on which two cards show an update, and a third could not be started."""
+    """The data directory of a `skerry dev` on which two cards show an update, and a third could not be started.
+
+    One of the phones has iOS 17: nothing in what follows may depend on that.
+    """
     directory = tmp_path_factory.mktemp("dev")
-    with dev_service(directory, phones=2) as dev:
+    with dev_service(directory, phones=1, older_phones=1) as dev:
+        assert [one["os_version"] for one in dev.client.get("/simulator/phones").json()] == ["18.1", "17.6"]
+        assert dev.client.get("/simulator/channels").json() == {"enabled": True, "channels": []}
         dev.rest("sendBulkNotification", START)
         dev.rest("update-live-activity", UPDATE)
         until(lambda: [card["content_state"]["title"] for card in dev.cards("order-1").values()] == ["Here"] * 2)

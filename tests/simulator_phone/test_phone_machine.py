@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from skerry.domain.push import Environment
-from skerry.simulator.carrier import Delivery, TokenKind
+from skerry.simulator.carrier import Broadcast, Delivery, TokenKind
 from skerry.simulator.clock import FrozenClock
 from skerry.simulator.phone.card import CardStatus
 from skerry.simulator.phone.handset import Handset
@@ -18,6 +18,8 @@ from skerry.simulator.phone.verdict import PushRecord, Verdict
 
 ORDER = [CardStatus.LIVE, CardStatus.STALE, CardStatus.ENDED, CardStatus.DISMISSED]
 GROUPS = st.sampled_from(["a", "b"])
+CHANNEL_IDS = ["YQ==", "Yg=="]
+CHANNELS = st.sampled_from(CHANNEL_IDS)
 NO_CARD_TOKEN = "80" * 80
 
 
@@ -60,8 +62,9 @@ class PhoneMachine(RuleBasedStateMachine):
         offset=st.integers(-50, 50),
         alert=st.sampled_from([True, True, True, False]),
         stale=st.none() | st.integers(-10, 20_000),
+        channel=st.none() | CHANNELS,
     )
-    def start(self, group: str, offset: int, alert: bool, stale: int | None) -> None:
+    def start(self, group: str, offset: int, alert: bool, stale: int | None, channel: str | None) -> None:
         now = int(self.clock.now())
         aps: dict[str, Any] = {
             "timestamp": now + offset,
@@ -74,6 +77,8 @@ class PhoneMachine(RuleBasedStateMachine):
             aps["alert"] = {"title": "t"}
         if stale is not None:
             aps["stale-date"] = now + stale
+        if channel is not None:
+            aps["input-push-channel"] = channel
         token = self.phone.start_token or NO_CARD_TOKEN
         record = self.push(token, aps, expiration=None, priority=10)
         if self.phone.is_online:
@@ -91,16 +96,43 @@ class PhoneMachine(RuleBasedStateMachine):
         self, data: st.DataObject, event: str, offset: int, stale: int | None, dismissal: int | None, expiration: int
     ) -> None:
         now = int(self.clock.now())
+        aps = self.aps(event, offset, stale, dismissal)
+        running = [card.update_token for card in self.phone.cards if card.is_running and card.update_token]
+        # Mostly to a running card: pushes to all the other tokens are dropped early and find little.
+        token = data.draw(st.sampled_from(running or self.tokens) | st.sampled_from([*self.tokens, NO_CARD_TOKEN]))
+        deadline = expiration if not expiration else now + expiration
+        self.push(token, aps, expiration=deadline, priority=5)
+
+    def aps(self, event: str, offset: int, stale: int | None, dismissal: int | None) -> dict[str, Any]:
+        now = int(self.clock.now())
         aps: dict[str, Any] = {"timestamp": now + offset, "event": event, "content-state": {"at": now + offset}}
         if stale is not None:
             aps["stale-date"] = now + stale
         if dismissal is not None:
             aps["dismissal-date"] = now + dismissal
-        running = [card.update_token for card in self.phone.cards if card.is_running]
-        # Mostly to a running card: pushes to all the other tokens are dropped early and find little.
-        token = data.draw(st.sampled_from(running or self.tokens) | st.sampled_from([*self.tokens, NO_CARD_TOKEN]))
-        deadline = expiration if not expiration else now + expiration
-        self.push(token, aps, expiration=deadline, priority=5)
+        return aps
+
+    @rule(
+        channel=CHANNELS,
+        event=st.sampled_from(["update", "update", "update", "end", "start"]),
+        offset=st.integers(-50, 50),
+        stale=st.none() | st.integers(-10, 20_000),
+        dismissal=st.none() | st.integers(-10, 20_000),
+        expiration=st.just(0) | st.integers(1, 40_000),
+    )
+    def broadcast(
+        self, channel: str, event: str, offset: int, stale: int | None, dismissal: int | None, expiration: int
+    ) -> None:
+        if channel not in self.phone.subscriptions:  # the world brings it to those who listen
+            return
+        body = json.dumps({"aps": self.aps(event, offset, stale, dismissal)}).encode()
+        now = self.clock.now()
+        deadline = int(now) + expiration if expiration else 0
+        listening = sum(card.channel == channel and card.is_running for card in self.phone.cards)
+        self.sent += listening if self.phone.is_online else 1
+        sent = Broadcast(Environment.SANDBOX, "com.example.skerry", channel, True, "id", 5, deadline, body, now)
+        self.phone.receive_broadcast(sent, now)
+        self.take_out()
 
     @precondition(lambda self: self.deliveries)
     @rule(data=st.data())
@@ -114,7 +146,8 @@ class PhoneMachine(RuleBasedStateMachine):
             action(group, self.clock.now())
         except UnknownCardError:
             assert not any(
-                card.group_id == group and (card.is_visible if act == "dismiss" else card.is_running)
+                card.group_id == group
+                and (card.is_visible if act == "dismiss" else card.is_running and card.update_token is not None)
                 for card in self.phone.cards
             )
         self.take_out()
@@ -127,6 +160,8 @@ class PhoneMachine(RuleBasedStateMachine):
     @rule(online=st.sampled_from([True, True, False]))
     def network(self, online: bool) -> None:
         (self.phone.go_online if online else self.phone.go_offline)(self.clock.now())
+        # A stored broadcast is one push until it arrives, and then one for each card that listens.
+        self.sent = max(self.sent, self.phone.log.received)
         self.take_out()
 
     @rule(seconds=st.sampled_from([0.5, 1, 30, 600, 4 * 3600, 8 * 3600]))
@@ -153,7 +188,7 @@ class PhoneMachine(RuleBasedStateMachine):
         records = self.phone.log.records
         assert len(records) == self.sent == self.phone.log.received
         stored = [record for record in records if record.verdict is Verdict.STORED]
-        assert len(stored) <= (0 if self.phone.is_online else 1)
+        assert len(stored) <= (0 if self.phone.is_online else 1 + len(CHANNEL_IDS))
         assert self.phone.log.counts.total() == self.sent - len(stored)
         assert sum(record.verdict is Verdict.STARTED for record in records) == len(self.phone.cards)
 
@@ -175,11 +210,13 @@ class PhoneMachine(RuleBasedStateMachine):
         now = self.clock.now()
         for token in self.tokens:
             assert self.phone.standing(token, now) is not None
-        current = [self.phone.start_token, *(card.update_token for card in self.phone.cards)]
+        current = {self.phone.start_token, *(card.update_token for card in self.phone.cards)} - {None}
         if self.phone.is_online:
-            assert set(current) <= set(self.reported)
+            assert current <= set(self.reported)
         for card in self.phone.cards:
-            assert card.update_token is not None
+            assert (card.update_token is None) == (card.channel is not None)
+            if card.update_token is None:
+                continue
             standing = self.phone.standing(card.update_token, now)
             assert standing is not None
             assert standing.kind is TokenKind.UPDATE

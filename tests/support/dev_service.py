@@ -66,17 +66,18 @@ def until(met: Callable[[], object]) -> None:
 
 
 @contextlib.contextmanager
-def dev_service(directory: Path, phones: int) -> Iterator[Dev]:
+def dev_service(directory: Path, phones: int, older_phones: int = 0) -> Iterator[Dev]:
     """Run `skerry dev` until the block is left; every phone has reported its start token when it is entered."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     arguments = ["dev", "--port", str(port), "--phones", str(phones), "--data", str(directory)]
+    arguments += ["--older-phones", str(older_phones)] if older_phones else []
     process = subprocess.Popen([sys.executable, "-m", "skerry", *arguments], stdout=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     try:
         with httpx2.Client(base_url=url) as client:
             until(lambda: client.get("/readyz").is_success)
-            until(lambda: f'"reportEvents",status="200"}} {phones}' in client.get("/metrics").text)
+            until(lambda: f'"reportEvents",status="200"}} {phones + older_phones}' in client.get("/metrics").text)
             yield Dev(url, client, process)
     finally:
         process.terminate()
