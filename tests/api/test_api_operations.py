@@ -151,3 +151,25 @@ async def test_schemas_in_the_description_are_schemas(api):
         for operation in path.values():
             for content in operation.get("requestBody", {}).get("content", {}).values():
                 jsonschema.Draft202012Validator.check_schema(content["schema"])
+
+
+async def test_the_example_of_each_operation_fits_its_description_and_is_accepted(api):
+    document = (await api.client.get("/openapi.json")).json()
+    described = {"components": document["components"]}
+    for path, operations in document["paths"].items():
+        content = operations.get("post", {}).get("requestBody", {}).get("content", {}).get("application/json")
+        if content is not None:
+            jsonschema.validate(content["example"], content["schema"] | described)
+            answer = await api.client.post(path, json=content["example"])
+            assert answer.status_code == 200, (path, answer.text)
+
+
+async def test_every_operation_says_which_key_it_needs_and_how_it_refuses(api):
+    document = (await api.client.get("/openapi.json")).json()
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            if path.startswith(("/rest/", "/v1/")):
+                assert operation["security"], path
+                assert {"400", "403", "429", "500"} <= operation["responses"].keys(), path
+            for parameter in operation.get("parameters", ()):
+                assert parameter["schema"]["description"], (path, parameter["name"])

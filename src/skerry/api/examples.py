@@ -1,4 +1,4 @@
-"""A request that works for each operation that carries Live Activities."""
+"""A request that works, for each operation that has a body."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ DEFINITION: dict[str, Any] = {"title": "Arsenal – Liverpool", "message": "Kick
 SEND: dict[str, Any] = {
     "notificationKey": "9401",
     "message": {"groupId": "ars-liv-2025"},
-    "target": {"extId": "your_external_id"},
+    "target": {"extId": "user-1"},
 }
 REVISION: dict[str, Any] = {
     "groupId": "ars-liv-2025",
@@ -29,7 +29,7 @@ _TOKEN = "80f4bd0c6ffb3a6a" * 5  # not a secret: an example of the form
 REPORT: dict[str, Any] = {
     "installationId": "8c1f7c1e-2f0b-4a53-9a0e-5b6f0c1d2e3f",
     "installationSecret": "made by the app at its first start",
-    "extId": "your_external_id",
+    "extId": "user-1",
     "environment": "production",
     "platform": "IOS",
     "osVersion": "18.1",
@@ -39,4 +39,16 @@ REPORT: dict[str, Any] = {
         {"name": "LiveActivityClose", "groupId": "ars-liv-2025"},
     ],
 }
-FIRED: list[dict[str, Any]] = [{"extId": "your_external_id", "name": "n:lst", "token": _TOKEN}]
+FIRED: list[dict[str, Any]] = [{"extId": "user-1", "name": "LiveActivityStartToken", "token": _TOKEN}]
+
+REGISTRATIONS: list[dict[str, Any]] = [
+    {"extId": "user-1", "platform": "IOS", "tags": ["gold"], "profile": {"team": "Arsenal", "age": 30}}
+]
+EXT_IDS: dict[str, Any] = {"extIds": ["user-1", "user-2"]}
+WHO: dict[str, Any] = {"extId": "user-1"}
+TAGS: dict[str, Any] = {"tag": ["gold"], **EXT_IDS}
+PROFILES: list[dict[str, Any]] = [{"extId": "user-1", "profile": {"team": "Arsenal", "age": 30}}]
+LISTS: list[dict[str, Any]] = [{"extId": "user-1", "profile": {"teams": ["Arsenal"]}}]
+UNSET: list[dict[str, Any]] = [{"extId": "user-1", "profile": ["age"]}]
+ATTRIBUTE_NAMES: list[dict[str, Any]] = [{"profile": ["age"]}]
+ATTRIBUTE_VALUES: list[dict[str, Any]] = [{"key": "team", "value": "Arsenal"}]

@@ -3,17 +3,21 @@
 from collections.abc import Sequence
 from typing import Any
 
+from skerry.api.explanations import EXPLANATIONS
 from skerry.api.routes import Route
 from skerry.api.schemas import PARAMETERS, PROFILE
 
 REST3_ERROR = {
     "type": "object",
+    "description": "What was wrong; nothing was changed. The codes are Netmera's, and some mean two things.",
     "required": ["code", "error"],
     "properties": {"code": {"type": "integer"}, "error": {"type": "string"}},
+    "examples": [{"code": 2020, "error": "groupId is required"}],
 }
 _CHECKS = frozenset({"healthz", "readyz"})
 PROBLEM = {
     "type": "object",
+    "description": "A problem document (RFC 9457). Nothing was changed.",
     "required": ["type", "title", "status", "detail", "instance"],
     "properties": {
         "type": {"type": "string"},
@@ -21,8 +25,29 @@ PROBLEM = {
         "status": {"type": "integer"},
         "detail": {"type": "string"},
         "instance": {"type": "string"},
-        "errors": {"type": "array", "items": {"type": "object"}},
+        "errors": {
+            "type": "array",
+            "description": "The fields that are wrong, and how to mend each.",
+            "items": {
+                "type": "object",
+                "required": ["field", "problem", "fix"],
+                "properties": {name: {"type": "string"} for name in ("field", "problem", "fix")},
+            },
+        },
     },
+}
+_KEYS = {
+    "restKey": "A REST key: for your backend, may do everything. `Authorization: Bearer` takes it too.",
+    "sdkKey": "An SDK key: may sit in the app, and may only report events. `Authorization: Bearer` takes it too.",
+}
+_REFUSALS = {
+    "400": "The request is wrong; the answer says where",
+    "403": "The key is not known, or may not be used from here or for this",
+    "408": "The body did not arrive in time",
+    "413": "The body is too large",
+    "422": "A field is wrong; the answer names it",
+    "429": "Too many requests or too much to write: try again after Retry-After seconds",
+    "500": "It could not be done; the log has the reason under the answer's X-Request-Id",
 }
 
 
@@ -42,7 +67,10 @@ def describe(routes: Sequence[Route], version: str) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": {"Rest3Error": REST3_ERROR, "Problem": PROBLEM, "ProfileCondition": PROFILE},
-            "securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": "X-netmera-api-key"}},
+            "securitySchemes": {
+                name: {"type": "apiKey", "in": "header", "name": "X-netmera-api-key", "description": description}
+                for name, description in _KEYS.items()
+            },
         },
     }
 
@@ -56,6 +84,8 @@ def _operation(route: Route) -> dict[str, Any]:
         "summary": route.summary,
         "responses": {"200": answer, **_errors(route)},
     }
+    if route.name in EXPLANATIONS:
+        operation["description"] = EXPLANATIONS[route.name].strip()
     if route.body is not None:
         content = {"schema": route.body} if route.example is None else {"schema": route.body, "example": route.example}
         operation["requestBody"] = {"required": True, "content": {"application/json": content}}
@@ -65,21 +95,25 @@ def _operation(route: Route) -> dict[str, Any]:
             for name, required in route.query.items()
         ]
     if not route.public:
-        operation["security"] = [{"key": []}]
+        rest3 = route.path.startswith("/rest/")
+        operation["security"] = [{"restKey": []}] if rest3 else [{"sdkKey": []}, {"restKey": []}]
     return operation
 
 
 def _errors(route: Route) -> dict[str, Any]:
     if route.path.startswith("/rest/"):
-        return dict.fromkeys(("400", "403", "408", "429", "500"), _error("Rest3Error", "application/json"))
+        return {
+            status: _error(status, "Rest3Error", "application/json")
+            for status in _REFUSALS
+            if status not in {"413", "422"}
+        }
     if not route.public:
-        statuses = ("400", "403", "408", "413", "422", "429", "500")
-        return dict.fromkeys(statuses, _error("Problem", "application/problem+json"))
+        return {status: _error(status, "Problem", "application/problem+json") for status in _REFUSALS}
     if route.name in _CHECKS:
-        return {"503": {"description": "Not now", "content": {"application/json": {"schema": {"type": "object"}}}}}
+        return {"503": {"description": "Not now", "content": {"application/json": {"schema": route.answer}}}}
     return {}
 
 
-def _error(schema: str, media_type: str) -> dict[str, Any]:
+def _error(status: str, schema: str, media_type: str) -> dict[str, Any]:
     content = {media_type: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
-    return {"description": "Refused; nothing was changed", "content": content}
+    return {"description": _REFUSALS[status], "content": content}

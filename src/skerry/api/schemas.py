@@ -18,6 +18,11 @@ def text(most: int, least: int = 1) -> Schema:
     return {"type": "string", "minLength": least, "maxLength": most, "pattern": _NO_NUL}
 
 
+def said(schema: Schema, description: str) -> Schema:
+    """A schema with what its value means."""
+    return schema | {"description": description}
+
+
 def fields(required: tuple[str, ...] = (), **properties: Schema) -> Schema:
     """An object with these members."""
     found: Schema = {"type": "object", "properties": properties}
@@ -84,76 +89,123 @@ _TAG_OPERATORS: Schema = {
     "additionalProperties": False,
 }
 TARGET: Schema = fields(
-    sendToAll={"const": True},
-    extId=NAMES,
-    deviceToken=NAMES,
-    tag=either(NAMES, _TAG_OPERATORS),
-    profile=PROFILE_REF,
-    pa=PROFILE_REF,
-    lastActiveDevice=BOOLEAN,
-) | {"anyOf": [{"required": [name]} for name in ("sendToAll", "extId", "deviceToken", "tag", "profile", "pa")]}
-
-CONTENT: dict[str, Schema] = {
-    "platforms": {"type": "array", "items": {"type": "string"}, "contains": {"const": "IOS"}},
-    "contentState": OBJECT | {"description": "Reaches the phone byte for byte."},
-    "liveActAttr": OBJECT | {"description": "Reaches the phone byte for byte."},
-    "liveActAttrType": GROUP_ID | {"description": "Name of the app's ActivityAttributes type."},
-    "groupId": GROUP_ID,
-    "liveActEndDate": DATE,
-    "priority": PRIORITY,
-    "params": {"type": "object", "additionalProperties": SCALAR, "description": "Values of @{name} placeholders."},
-    "ios": fields(title=text(4096, 0)),
+    sendToAll={"const": True, "description": "Every device of the app that can be started."},
+    extId=said(NAMES, "Users. Who is unknown, or has no device, is skipped and shows in getPushResult."),
+    deviceToken=said(NAMES, "Devices, by an ordinary token, a start token or the update token of a card."),
+    tag=said(
+        either(NAMES, _TAG_OPERATORS),
+        "Users with one of these tags; `$and`: with all of them; `$not`: with none of them.",
+    ),
+    profile=said(PROFILE_REF, "Users by what their profile says."),
+    pa=said(PROFILE_REF, "The same as profile; where both are given, both must hold."),
+    lastActiveDevice=said(BOOLEAN, "Of each user, only the device that was active last."),
+) | {
+    "description": "Whom it is for. Members are AND-ed.",
+    "anyOf": [{"required": [name]} for name in ("sendToAll", "extId", "deviceToken", "tag", "profile", "pa")],
 }
+
+_STATE = said(OBJECT, "What the card shows, as the app's ContentState decodes it. Reaches the phone byte for byte.")
+_ATTRIBUTES_FIELD = said(OBJECT, "What never changes on the card, as the app's struct decodes it. Byte for byte.")
+_GROUP = said(
+    GROUP_ID, "The activity's name: updates and ends go by it. It is put into the attributes as netmeraGroupId."
+)
+_ENDS = said(DATE, "When the activity ends by itself; in the future.")
+_PRIORITY_FIELD = said(PRIORITY, "APNs' priority: 10 at once, 5 as the phone sees fit.")
+_PARAMS: Schema = {
+    "type": "object",
+    "additionalProperties": SCALAR,
+    "description": "Values of the `@{name}` placeholders in contentState, liveActAttr, title and text.",
+}
+CONTENT: dict[str, Schema] = {
+    "platforms": {
+        "type": "array",
+        "items": {"type": "string"},
+        "contains": {"const": "IOS"},
+        "description": "Must contain IOS; others are ignored.",
+    },
+    "contentState": _STATE,
+    "liveActAttr": _ATTRIBUTES_FIELD,
+    "liveActAttrType": said(GROUP_ID, "Name of the app's ActivityAttributes type."),
+    "groupId": _GROUP,
+    "liveActEndDate": _ENDS,
+    "priority": _PRIORITY_FIELD,
+    "params": _PARAMS,
+    "ios": fields(title=said(text(4096, 0), "Title of the alert, where it differs from the campaign's.")),
+}
+_TITLE = said(TEXT, "The campaign's name, and the alert's title where `ios.title` does not say another.")
+_TEXT = said(TEXT, "The alert's text: iOS starts no activity without an alert.")
 _LIVE = ("platforms", "contentState", "liveActAttr", "liveActAttrType")
-_MESSAGE = fields(("title", "text", *_LIVE), title=TEXT, text=TEXT, **CONTENT)
-_KIND: Schema = {"const": "LIVE_ACTIVITY"}
+_MESSAGE = fields(("title", "text", *_LIVE), title=_TITLE, text=_TEXT, **CONTENT)
+_KIND: Schema = {"const": "LIVE_ACTIVITY", "description": "May be left out where liveActAttrType is given."}
 BULK = fields(
     ("message", "target"),
     type=_KIND,
     message=_MESSAGE,
     target=TARGET,
-    schedule=fields(startTime=DATE, localTimezone=BOOLEAN),
+    schedule=fields(
+        startTime=said(DATE, "When it begins; without an offset in the zone of the setting rest3.timezone."),
+        localTimezone=said(BOOLEAN, "Accepted and ignored: a start has one moment for all."),
+    ),
     speed=fields(
         ("intervalMins", "packageSize"),
-        intervalMins={"type": "integer", "minimum": 1, "maximum": 1440},
-        packageSize={"type": "integer", "minimum": 1, "maximum": 10_000_000},
+        intervalMins={"type": "integer", "minimum": 1, "maximum": 1440, "description": "Minutes between packages."},
+        packageSize={"type": "integer", "minimum": 1, "maximum": 10_000_000, "description": "Devices of a package."},
     ),
-    extRef=GROUP_ID | {"description": "Your name for this request; a repeat of it starts nothing again."},
+    extRef=said(GROUP_ID, "Your name for this request; a repeat of it starts nothing again."),
 )
 DEFINITION = either(
-    fields(("title", "message", *_LIVE), title=TEXT, message=TEXT, type=_KIND, **CONTENT),
-    fields(("message",), message=_MESSAGE, type=_KIND),
+    fields(("title", "message", *_LIVE), title=_TITLE, message=_TEXT, type=_KIND, **CONTENT)
+    | {"title": "With the fields at the root"},
+    fields(("message",), message=_MESSAGE, type=_KIND) | {"title": "With the fields under `message`"},
 )
+_OVERRIDE = "In place of the definition's."
+_MERGED = "Merged over the definition's, member by member at the top level."
 _SEND = fields(
     ("notificationKey", "target"),
-    notificationKey=either(
-        {"type": "string", "pattern": "^[0-9]{1,18}$"}, {"type": "integer", "minimum": 0, "maximum": _LARGEST}
+    notificationKey=said(
+        either({"type": "string", "pattern": "^[0-9]{1,18}$"}, {"type": "integer", "minimum": 0, "maximum": _LARGEST}),
+        "The definition, as createNotificationDefinition answered.",
     ),
-    message=fields((), title=text(4096, 0), text=text(4096, 0), **CONTENT),
+    message=fields(
+        (),
+        groupId=_GROUP,
+        contentState=said(OBJECT, _MERGED),
+        liveActAttr=said(OBJECT, _MERGED),
+        liveActEndDate=_ENDS,
+        priority=_PRIORITY_FIELD,
+        params=_PARAMS,
+        title=said(text(4096, 0), _OVERRIDE),
+        text=said(text(4096, 0), _OVERRIDE),
+    ),
     target=TARGET,
-    lastActiveDevice=BOOLEAN,
+    lastActiveDevice=said(BOOLEAN, "Of each user, only the device that was active last."),
 )
 SEND = either(_SEND, items(_SEND, 1, 100))
-_ALERT = fields(("title", "body"), title=TEXT, body=TEXT)
+_ALERT = said(fields(("title", "body"), title=TEXT, body=TEXT), "Ours: an alert with this revision.")
+_NAMED = said(GROUP_ID, "The activity's name.")
 REVISION = either(
     fields(
         ("groupId", "action", "contentState"),
-        groupId=GROUP_ID,
+        groupId=_NAMED,
         action={"const": "UPDATE"},
-        contentState=OBJECT | {"description": "The whole new state, byte for byte."},
-        priority=PRIORITY,
-        staleDate=DATE,
+        contentState=said(OBJECT, "The whole new state, byte for byte."),
+        priority=_PRIORITY_FIELD,
+        staleDate=said(DATE, "From when the card counts as out of date, unless another update comes."),
         alert=_ALERT,
-    ),
+    )
+    | {"title": "To update"},
     fields(
         ("groupId", "action"),
-        groupId=GROUP_ID,
+        groupId=_NAMED,
         action={"const": "END"},
-        contentState=OBJECT,
-        priority=PRIORITY,
-        dismissalDate=DATE,
+        contentState=said(OBJECT, "The last state; the newest known one where it is left out."),
+        priority=_PRIORITY_FIELD,
+        dismissalDate=said(
+            DATE, "When the card leaves the Lock Screen; in the past: at once. iOS keeps it 4 h at most."
+        ),
         alert=_ALERT,
-    ),
+    )
+    | {"title": "To end"},
 )
 
 _EVENTS: tuple[tuple[tuple[str, ...], tuple[str, str]], ...] = (
@@ -169,11 +221,13 @@ def _event(more: tuple[str, ...] = (), **members: Schema) -> Schema:
         *(
             fields(
                 ("name", *needed, *more),
-                name={"enum": list(names)},
-                token=TOKEN,
-                groupId=GROUP_ID,
-                attributesType=GROUP_ID,
-                time=DATE,
+                name={"enum": list(names), "description": "The event's name or its code."},
+                token=said(TOKEN, "The start token, or the update token of the activity, in hexadecimal."),
+                groupId=said(GROUP_ID, "The activity's name, as the app knows it."),
+                attributesType=said(
+                    GROUP_ID, "Of a start token: the type it is for, where the app keeps one for each."
+                ),
+                time=said(DATE, "When it happened on the device. The newest report wins; left out: now."),
                 **members,
             )
             for needed, names in _EVENTS
@@ -181,25 +235,40 @@ def _event(more: tuple[str, ...] = (), **members: Schema) -> Schema:
     )
 
 
-FIRED = items(_event(("extId",), extId=NAME, installationId=text(128), deviceToken=TOKEN))
+FIRED = items(
+    _event(
+        ("extId",),
+        extId=said(NAME, "The user it happened to; made where it is not known."),
+        installationId=said(text(128), "The device, where you know it. Else it is found by its token."),
+        deviceToken=said(TOKEN, "The device, by its ordinary notification token."),
+    )
+)
 REPORT = fields(
     ("installationId", "events"),
-    installationId=text(128),
-    installationSecret=text(256) | {"description": "The first one binds the installation; later ones must equal it."},
-    extId=text(512, 0) | {"description": "The user; the empty text signs out."},
-    userToken=text(2048)
-    | {"description": "Proves the user: a JWT of your backend with sub and exp (HS256). Where the app asks for it."},
-    environment={"type": "string", "enum": ["production", "sandbox"]},
-    platform=text(32),
-    osVersion=text(32),
+    installationId=said(text(128), "An id that the app makes at its first start and keeps."),
+    installationSecret=said(text(256), "The first one binds the installation; later ones must equal it."),
+    extId=said(text(512, 0), "The user; the empty text signs out. Left out: as before."),
+    userToken=said(
+        text(2048), "Proves the user: a JWT of your backend with sub and exp (HS256). Where the app asks for it."
+    ),
+    environment={
+        "type": "string",
+        "enum": ["production", "sandbox"],
+        "description": "Which APNs the tokens belong to. Left out, it is found out at the first push.",
+    },
+    platform=said(text(32), "IOS, which is also meant where it is left out."),
+    osVersion=said(text(32), "From iOS 18 on, starts ask for an update token."),
     appVersion=text(64),
     deviceModel=text(64),
-    deviceToken=TOKEN,
-    events=items(_event(), 1, 100),
+    deviceToken=said(TOKEN, "The ordinary notification token, in hexadecimal."),
+    events=said(items(_event(), 1, 100), "What happened, oldest first."),
 )
 OUTCOMES = fields(
     ("outcomes",),
-    outcomes=items({"type": "string", "description": "accepted, repeated, stale or refused: …"}, 1, 100),
+    outcomes=items(
+        {"type": "string", "description": "accepted; repeated or stale (nothing changed); or refused: and why."}, 1, 100
+    )
+    | {"description": "One for each event, in their order."},
 )
 
 _ATTRIBUTES: Schema = {
@@ -210,33 +279,56 @@ _ATTRIBUTES: Schema = {
 USERS = items(
     fields(
         ("extId",),
-        extId=NAME,
-        platform=text(32),
-        deviceToken=text(1024),
+        extId=said(NAME, "The user, as your system knows it."),
+        platform=said(text(32), "IOS. This or msisdn must be there."),
+        deviceToken=said(text(1024), "An ordinary notification token of the user's."),
         email=NAME,
         msisdn=text(32),
-        tags=items(NAME),
-        profile=_ATTRIBUTES,
+        tags=said(items(NAME), "Added to those that the user has."),
+        profile=said(_ATTRIBUTES, "Attributes to set; null removes one."),
     )
     | {"anyOf": [{"required": ["platform"]}, {"required": ["msisdn"]}]}
 )
-EXT_IDS = fields(("extIds",), extIds=items(NAME, 1))
-TAGS = fields(("tag", "extIds"), tag=NAMES, extIds=items(NAME, 1))
-WHO = fields(extId=TEXT, deviceToken=TEXT) | {"anyOf": [{"required": ["extId"]}, {"required": ["deviceToken"]}]}
-PROFILES = items(fields(("extId", "profile"), extId=NAME, profile=_ATTRIBUTES))
-UNSET = items(fields(("extId", "profile"), extId=NAME, profile=items(NAME, 1)))
-ATTRIBUTE_NAMES = items(fields(("profile",), profile=items(NAME, 1)))
-ATTRIBUTE_VALUES = items(fields(("key", "value"), key=NAME, value=SCALAR))
+_USERS = said(items(NAME, 1), "Users; unknown ones are skipped.")
+_USER = said(NAME, "The user; an unknown one is skipped.")
+EXT_IDS = fields(("extIds",), extIds=_USERS)
+TAGS = fields(("tag", "extIds"), tag=said(NAMES, "One tag, or several."), extIds=_USERS)
+WHO = fields(
+    extId=said(TEXT, "All devices of this user."), deviceToken=said(TEXT, "The device with this ordinary token.")
+) | {"anyOf": [{"required": ["extId"]}, {"required": ["deviceToken"]}]}
+PROFILES = items(fields(("extId", "profile"), extId=_USER, profile=said(_ATTRIBUTES, "Attributes and their values.")))
+UNSET = items(
+    fields(("extId", "profile"), extId=_USER, profile=said(items(NAME, 1), "Names of attributes that disappear."))
+)
+ATTRIBUTE_NAMES = items(fields(("profile",), profile=said(items(NAME, 1), "Names of attributes that disappear.")))
+ATTRIBUTE_VALUES = items(
+    fields(
+        ("key", "value"),
+        key=said(NAME, "Name of the attribute."),
+        value=said(SCALAR, "The value that disappears: the attribute's own, or one in its list."),
+    )
+)
 
 PARAMETERS: dict[str, Schema] = {
-    "extId": NAME,
-    "token": text(1024),
-    "pushPermitted": BOOLEAN,
-    "max": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 10},
-    "offset": {"type": "integer", "minimum": 0, "maximum": _LARGEST, "default": 0},
-    "notificationKey": {"type": "integer", "minimum": 0, "maximum": _LARGEST},
-    "start": MOMENT,
-    "end": MOMENT,
+    "extId": said(NAME, "The user."),
+    "token": said(text(1024), "A token of the device: ordinary, start or update."),
+    "pushPermitted": said(BOOLEAN, "Only devices that ordinary notifications are permitted on, or not."),
+    "max": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 10, "description": "Entries of a page."},
+    "offset": {
+        "type": "integer",
+        "minimum": 0,
+        "maximum": _LARGEST,
+        "default": 0,
+        "description": "Entries to pass over.",
+    },
+    "notificationKey": {
+        "type": "integer",
+        "minimum": 0,
+        "maximum": _LARGEST,
+        "description": "Of a bulk start or a definition.",
+    },
+    "start": said(MOMENT, "Beginning of the window, in milliseconds since 1970; left out: two weeks before its end."),
+    "end": said(MOMENT, "End of the window, in milliseconds since 1970; left out: now."),
 }
 """What each query parameter may be, on whichever operation."""
 
@@ -246,8 +338,15 @@ def _nullable(kind: str) -> Schema:
 
 
 _STRING: Schema = {"type": "string"}
-KEY = fields(("notificationKey",), notificationKey={"type": "integer"})
-USER_PROFILE = fields(("extId", "profile"), extId=_STRING, profile=OBJECT)
+_MILLIS: Schema = {"type": ["integer", "null"], "description": "Milliseconds since 1970."}
+_NEXT_PAGE = said(_nullable("string"), "Address of the next page; null: this was the last.")
+KEY = fields(
+    ("notificationKey",),
+    notificationKey={"type": "integer", "description": "Names it in sendNotification and in the statistics."},
+)
+USER_PROFILE = fields(
+    ("extId", "profile"), extId=_STRING, profile=said(OBJECT, "Attributes and their values, as they were set.")
+)
 DEVICES = fields(
     ("extId", "devices"),
     extId=_STRING,
@@ -256,30 +355,73 @@ DEVICES = fields(
         "items": fields(
             ("platform", "token", "deviceModel", "pushPermitted"),
             platform=_STRING,
-            token=_nullable("string"),
+            token=said(_nullable("string"), "The ordinary notification token, where one is known."),
             deviceModel=_nullable("string"),
-            pushPermitted=BOOLEAN,
+            pushPermitted=said(BOOLEAN, "As enablePush and disablePush left it; Live Activities do not ask."),
         ),
     },
 )
 TOKENS = fields(
     ("nextPage", "total", "devices"),
-    nextPage=_nullable("string"),
-    total={"type": "integer"},
-    devices={"type": "array", "items": _STRING},
+    nextPage=_NEXT_PAGE,
+    total={"type": "integer", "description": "Of all pages."},
+    devices={"type": "array", "items": _STRING, "description": "Ordinary notification tokens."},
 )
 _STATS = fields(
     ("notificationKey", "status", "startDate", "endDate", "stats"),
     notificationKey={"type": "integer"},
-    status=_STRING,
-    startDate=_nullable("integer"),
-    endDate=_nullable("integer"),
-    stats={"type": "array", "items": OBJECT},
+    status={
+        "enum": ["STARTING", "SENDING", "FINISHED", "ACTIVE"],
+        "description": "ACTIVE: a definition that was never sent.",
+    },
+    startDate=_MILLIS,
+    endDate=said(_MILLIS, "Milliseconds since 1970; null while it goes on."),
+    stats={
+        "type": "array",
+        "items": fields(
+            ("platform", "sent", "failed", "clicked"),
+            platform={"const": "IOS"},
+            sent={"type": "integer", "description": "Starts that APNs accepted."},
+            failed={"type": "integer", "description": "Refused, given up, or nobody to start."},
+            clicked={"const": 0, "description": "Nobody clicks a Live Activity as they do a notification."},
+        ),
+    },
 )
-STATS = either(_STATS, fields(("messages",), messages={"type": "array", "items": _STATS}))
-RESULTS = fields(("nextPage", "list"), nextPage=_nullable("string"), list={"type": "array", "items": OBJECT})
-LIVENESS = fields(("status",), status=_STRING)
+STATS = either(
+    _STATS | {"title": "Of one key"},
+    fields(("messages",), messages={"type": "array", "items": _STATS}) | {"title": "Of a window"},
+)
+RESULTS = fields(
+    ("nextPage", "list"),
+    nextPage=_NEXT_PAGE,
+    list={
+        "type": "array",
+        "description": "Starts, the newest first; those that still wait are not there yet.",
+        "items": fields(
+            ("platform", "status", "errorCode", "errorMsg", "installationId", "extId", "timeStamp"),
+            platform={"const": "IOS"},
+            status={"enum": ["SUCCESS", "FAILED"]},
+            errorCode=said(_nullable("string"), "8: the token is dead; 1: anything else."),
+            errorMsg=said(
+                _nullable("string"),
+                "Apple's reason; or NO_DEVICE, NO_START_TOKEN, ALREADY_RUNNING, NO_ANSWER, NOT_PROCESSED.",
+            ),
+            installationId=said(_nullable("string"), "The device; null where the user has none."),
+            extId=_nullable("string"),
+            timeStamp={"type": "integer", "description": "Milliseconds since 1970."},
+            msgTitle=_STRING,
+            msgText=_STRING,
+        ),
+    },
+)
+LIVENESS = fields(("status",), status={"enum": ["ok", "stopping"]})
 READINESS = fields(
-    ("status", "checks"), status=_STRING, checks={"type": "object", "additionalProperties": _STRING}
-)  # fmt: skip
+    ("status", "checks"),
+    status={"enum": ["ok", "unavailable"]},
+    checks={
+        "type": "object",
+        "additionalProperties": _STRING,
+        "description": "What was looked at, and `ok` or what is wrong with it.",
+    },
+)
 EXPOSITION: Schema = {"type": "string"}

@@ -1,0 +1,58 @@
+"""What each operation does beyond its summary, for those who read the description: by operation."""
+
+EXPLANATIONS = {
+    "update-live-activity": """
+Reaches every card of the group, on all phones, whoever started it. `UPDATE` replaces the whole content state: iOS
+merges nothing. `END` without a content state sends the newest one. A card whose update token has not arrived is *held*
+and gets the newest state with its token. An unknown group is answered with 200 and counted, unless the app asks for an
+error (`skerry app set APP --strict-groups`).
+""",
+    "sendNotification": """
+One entry, or a list; all are read before any is carried out, and one that is wrong refuses all. A header
+`Idempotency-Key` makes a repeat free for a day.
+""",
+    "sendBulkNotification": """
+A device that runs the activity already is skipped, so a second start reaches those who came since. A header
+`Idempotency-Key`, or else `extRef`, makes a repeat free for a day: it gets the first answer. Without a group id the
+activity gets its name from the first device that reports an update token.
+""",
+    "createNotificationDefinition": """
+Sends nothing. The fields stand at the root, or under `message` with `text` beside `title`. What no send could ever
+deliver (over 4 KB) is refused here.
+""",
+    "fireEvents": """
+For apps that report through your backend instead of `POST /v1/events`. Only the three Live Activity events are known.
+Without `installationId` and `deviceToken` the device is the one that holds the token, or the user's only device, or the
+one that waits for this group; else a new one.
+""",
+    "registerUsers": "Entries that are wrong are skipped; where all are, the first one's error is the answer.",
+    "deleteUsers": "Users, their tags and profiles go; their devices stay as nobody's, and `sendToAll` reaches them.",
+    "deleteUsersPermanently": "Users go with their devices and tokens. Cards on their phones get nothing more.",
+    "enablePush": "Kept and told by getDevices. Live Activities do not ask for it, as on iOS.",
+    "disablePush": "Kept and told by getDevices. Live Activities do not ask for it, as on iOS.",
+    "tagUsers": "Unknown users are skipped.",
+    "untagUsers": "Unknown users are skipped.",
+    "setProfileAttributes": "Attributes that are not named stay; null removes one. Unknown users are skipped.",
+    "unsetProfileAttributes": "Unknown users are skipped.",
+    "pushProfileAttributes": "A value that is there already is not added again; a single value becomes a list.",
+    "pullProfileAttributes": "What is left is a list, possibly an empty one.",
+    "deleteProfileAttributes": "From every user of the app.",
+    "deleteProfileAttributeValue": "From every user: the attribute where it has this value, or the value in its list.",
+    "getProfileAttributes": "An unknown user is 400 with code 5016.",
+    "getDevices": "An unknown user is 400 with code 5016.",
+    "getDeviceTokens": "Ordinary notification tokens; start and update tokens are never told.",
+    "getPushStats": """
+With `notificationKey`: the counts of one bulk start or definition. Without: those made within the window, at most 1000,
+the newest first, under `messages`. Updates and ends have no key; `skerry activity show` tells of them.
+""",
+    "getPushResult": "One entry for each start of a device, and for each named user or device that was not started.",
+    "reportEvents": """
+For the app itself, with the SDK key. The first report of an installation binds it to its secret. The newest report of a
+token wins and a repeated one is free, so an app may simply say again what it knows. A refused event does not hold up
+the others of its report.
+""",
+    "healthz": "503 when a background loop has ended for good. For the process manager.",
+    "readyz": "503 with what is wrong where the store cannot be read. For the load balancer.",
+    "metrics": "See the reference of metrics.",
+    "openapi": "OpenAPI 3.1.",
+}
