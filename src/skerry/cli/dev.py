@@ -8,7 +8,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +17,6 @@ from typing import Annotated
 import httpx2
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from skerry.app import open_admin
 from skerry.domain.app import App, KeyKind
@@ -74,7 +73,7 @@ async def _until_stopped(host: str, port: int, phones: int, older_phones: int, d
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     async with run_dev(data, host=host, port=port, phones=phones, older_phones=older_phones) as service:
-        Console().print(_addresses(service, phones + older_phones))
+        Console(soft_wrap=True, highlight=False).print(*_addresses(service, phones + older_phones), sep="\n")
         await stop.wait()
 
 
@@ -173,16 +172,20 @@ async def _until_ready(service: DevService) -> None:
             await asyncio.sleep(0.05)
 
 
-def _addresses(service: DevService, phones: int) -> Table:
-    table = Table(title="Skerry for development", show_header=False, title_justify="left")
-    table.add_row("REST 3.0", f"{service.url}/rest/3.0/…", f"X-netmera-api-key: {REST_KEY}")
-    table.add_row("device events", f"{service.url}/v1/events", f"X-netmera-api-key: {SDK_KEY}")
-    table.add_row("phones", f"{service.url}/simulator/phones", f"{phones}, users user-1 … user-{phones}")
-    table.add_row("API description", f"{service.url}/openapi.json", "")
-    table.add_row("metrics", f"{service.url}/metrics", "")
+def _addresses(service: DevService, phones: int) -> Iterator[str]:
+    """What is where, one a line; lines are never folded, so that an address can be copied."""
+    rows = [
+        ("REST 3.0", f"{service.url}/rest/3.0/…", f"X-netmera-api-key: {REST_KEY}"),
+        ("device events", f"{service.url}/v1/events", f"X-netmera-api-key: {SDK_KEY}"),
+        ("phones", f"{service.url}/simulator/phones", f"{phones}, users user-1 … user-{phones}"),
+        ("API description", f"{service.url}/openapi.json", ""),
+        ("metrics", f"{service.url}/metrics", ""),
+    ]
     for environment, endpoint in service.simulation.endpoints.items():
-        table.add_row(f"APNs, {environment}", f"https://{endpoint}", f"CA: {endpoint.ca_file}")
+        rows.append((f"APNs, {environment}", f"https://{endpoint}", f"CA: {endpoint.ca_file}"))
     for environment, endpoint in service.simulation.management_endpoints.items():
-        table.add_row(f"channels, {environment}", f"https://{endpoint}", "")
-    table.add_row("service's process", str(service.pid), "kill -9 it: it comes back, and nothing is lost")
-    return table
+        rows.append((f"channels, {environment}", f"https://{endpoint}", ""))
+    rows.append(("the service", f"process {service.pid}", "kill -9 it: it comes back, and nothing is lost"))
+    widest = max(len(where) for _, where, _ in rows)
+    for what, where, note in rows:
+        yield f"[bold]{what:<21}[/] {where:<{widest}}  [dim]{note}[/]"
