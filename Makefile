@@ -18,7 +18,7 @@ unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-all test-servers lint types fmt bench bench-quick reference build image clean
+.PHONY: help setup demo test test-all test-servers lint types fmt bench bench-quick reference docs build image clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,8 +55,11 @@ bench: setup test-servers ## Measure what the README says about speed, on this m
 bench-quick: setup test-servers ## The same with fewer and shorter runs: under three minutes.
 	$(BIN)/python -m bench --quick
 
-reference: setup ## Write the reference pages that are made from the code (configuration, command line).
+reference: setup ## Write the reference pages that are made from the code (settings, command line, HTTP API, metrics).
 	$(BIN)/python scripts/write-reference
+
+docs: setup ## Build the documentation's site into site/.
+	$(BIN)/uv run --frozen --isolated --only-group docs zensical build --clean --strict
 
 build: setup ## Build the wheel and the source archive into dist/.
 	$(BIN)/uv build
