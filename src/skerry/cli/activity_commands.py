@@ -28,7 +28,7 @@ commands = typer.Typer(help="What became of activities, phone by phone.", no_arg
 
 Data = Annotated[Path | None, typer.Option("--data", help="Directory of the database and the key ring.")]
 OfApp = Annotated[str | None, typer.Option("--app", help="The app's name or number; needed where there are several.")]
-AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 MEANINGS = {
     Verdict.PENDING: "on its way",
@@ -48,7 +48,7 @@ MEANINGS = {
 @commands.command("list")
 def list_activities(
     app: OfApp = None,
-    ended: Annotated[bool, typer.Option("--ended", help="Ended ones too.")] = False,
+    ended: Annotated[bool, typer.Option("--ended", help="Show ended ones too.")] = False,
     limit: Annotated[int, typer.Option(help="How many, the newest first.", min=1, max=1000)] = 50,
     as_json: AsJson = False,
     data: Data = None,

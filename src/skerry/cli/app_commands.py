@@ -20,7 +20,7 @@ from skerry.settings import load
 commands = typer.Typer(help="The iOS apps that this server pushes for.", no_args_is_help=True)
 
 Data = Annotated[Path | None, typer.Option("--data", help="Directory of the database and the key ring.")]
-EndpointProduction = Annotated[str | None, typer.Option(help="Another APNs, as host:port.")]
+EndpointProduction = Annotated[str | None, typer.Option(help="Another APNs than Apple's, as host:port.")]
 EndpointSandbox = Annotated[str | None, typer.Option(help="Another sandbox APNs, as host:port.")]
 ManagementProduction = Annotated[str | None, typer.Option(help="Another host of channel management, as host:port.")]
 ManagementSandbox = Annotated[str | None, typer.Option(help="The same for the sandbox.")]
@@ -36,7 +36,7 @@ def add(
     key_id: Annotated[str | None, typer.Option(help="Ten characters: the id of the APNs key.")] = None,
     p8: Annotated[Path | None, typer.Option(help="The .p8 file of the APNs key.", exists=True, dir_okay=False)] = None,
     environment: Annotated[
-        Environment, typer.Option(help="Where devices are tried that have not said theirs.")
+        Environment, typer.Option(help="Apple's environment for devices that have not reported theirs.")
     ] = Environment.PRODUCTION,
     endpoint_production: EndpointProduction = None,
     endpoint_sandbox: EndpointSandbox = None,
@@ -45,9 +45,11 @@ def add(
     ca_bundle: CaBundle = None,
     data: Data = None,
 ) -> None:
-    """Add an app.
+    """Add an app. For example:
 
-    Example: skerry app add --name shop --bundle-id com.example.shop --team-id TEAM123456 --key-id KEY1234567 --p8 K.p8
+        skerry app add --name shop --bundle-id com.example.shop --team-id TEAM123456 --key-id KEY1234567 --p8 K.p8
+
+    The ids stand on Apple's pages of your membership and of the key.
     """
     endpoints = _endpoints(endpoint_production, endpoint_sandbox, HTTPS_PORTS, ca_bundle)
     management = _endpoints(management_production, management_sandbox, MANAGEMENT_PORTS, ca_bundle)
@@ -179,6 +181,7 @@ def show(app: Annotated[str, typer.Argument(help="Its name or number.")], data: 
     table.add_row("team, key", f"{found.team_id or '–'}, {found.key_id or '–'}")
     table.add_row("private key", "sealed at rest" if found.private_key else "missing: skerry app set --p8 FILE")
     table.add_row("user tokens", "required" if found.user_token_secret else "not required")
+    table.add_row("unknown groups", "are an error" if found.strict_groups else "are answered with 200")
     table.add_row("environment", found.environment.value)
     for environment, endpoint in found.endpoints.items():
         table.add_row(f"APNs, {environment.value}", f"{endpoint}  {endpoint.ca_file or ''}")

@@ -99,7 +99,7 @@ class _Story:
 
         console.print(Rule("3  Update tokens come in: phone-3's is still on its way, phone-1's changes"))
         await self._control("phone-1/rotate", {"group_id": GROUP})
-        console.print(Rule("4  The backend updates the group; phone-3's update is held until its token is there"))
+        console.print(Rule("4  The backend updates the group; phone-3's update is held for its token"))
         update = {
             "groupId": GROUP,
             "action": "UPDATE",
@@ -117,7 +117,7 @@ class _Story:
         await self._call("sendNotification", {"notificationKey": str(key), "target": {"extId": "user-2"}})
         await self._until("phone-2 shows it", self._showing(SINGLE, progress=0.7, phones=1))
 
-        console.print(Rule("5  phone-2's owner swipes the upload away (LiveActivityClose); the backend ends the group"))
+        console.print(Rule("5  phone-2's owner swipes the upload away; the backend ends the group"))
         await self._control("phone-2/dismiss", {"group_id": GROUP})
         await self._call("update-live-activity", {"groupId": GROUP, "action": "END", "priority": 10})
         await self._until("phones 1 and 3 have ended cards", self._with_status(GROUP, "ended", 2))

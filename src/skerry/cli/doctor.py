@@ -36,7 +36,7 @@ class Finding:
 
 def doctor(
     data: Annotated[Path | None, typer.Option("--data", help="Directory of the database and the key ring.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
 ) -> None:
     """Check configuration, clock, store, keys and the way to APNs; exit with 1 where something has to be mended."""
     try:

@@ -27,7 +27,10 @@ def create(
     app: Annotated[str, typer.Option(help="The app's name or number.")],
     kind: Annotated[KeyKind, typer.Option(help="rest: for your backend. sdk: may sit in the app.")],
     label: Annotated[str, typer.Option(help="Whom it is for, to tell keys apart.")] = "",
-    allow: Annotated[list[str] | None, typer.Option(help="Who may use it, as 10.0.0.0/8; may be repeated.")] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(help="Network it may be used from, as 10.0.0.0/8; may be repeated. None: from anywhere."),
+    ] = None,
     data: Data = None,
 ) -> None:
     """Create an API key; it is shown once and kept only as a hash."""
