@@ -171,6 +171,12 @@ async def test_an_integer_key_is_refused_where_the_operator_wants_strictness(mak
     assert not api.calls
 
 
+async def test_a_whole_number_is_an_integer_key_however_it_is_written(api):
+    await api.post("sendNotification", b'{"notificationKey": 96.0, "target": {"extId": "u"}}')
+    [(_, (_, [send], _), _)] = api.activities.calls
+    assert send.notification_key == 96
+
+
 async def test_the_guides_update(api):
     answer = await api.post("update-live-activity", UPDATE)
     assert (answer.status_code, answer.json()) == (200, {})

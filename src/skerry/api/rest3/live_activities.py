@@ -139,6 +139,8 @@ def _send(entry: Fields, *, strict_key: bool, now: Clock) -> Send:
 
 def _key(entry: Fields, *, strict: bool) -> NotificationKey:
     value = entry.value("notificationKey")
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # JSON has one kind of number: 9401.0 is 9401
     if isinstance(value, int) and not isinstance(value, bool) and not strict and 0 <= value <= _LARGEST_KEY:
         return NotificationKey(value)
     if not isinstance(value, str):
