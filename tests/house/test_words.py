@@ -12,7 +12,8 @@ from skerry.domain.activity import Phase
 from skerry.domain.card import CardStatus
 from skerry.domain.verdict import Verdict
 from skerry.simulator import web_bodies
-from skerry.simulator.apns.chaos import Plan
+from skerry.simulator.apns.channels import Channels
+from skerry.simulator.apns.chaos import Chaos, Plan
 from skerry.simulator.apns.fault import CloseAfter, Latency, Rejection, Reset, Selector, Window
 from skerry.simulator.apns.ledger import Ending, Ledger
 from skerry.simulator.clock import Clock
@@ -59,7 +60,9 @@ def test_both_phases_of_an_activity_are_there() -> None:
 
 def test_the_simulators_routes_are_on_its_page() -> None:
     world = World(Clock())
-    routes = [route for route in build_app(world, Ledger(), None).routes if isinstance(route, Route)]  # type: ignore[arg-type]
+    routes = [
+        route for route in build_app(world, Ledger(), Chaos(world.clock), Channels()).routes if isinstance(route, Route)
+    ]
     assert len(routes) > 15
     known = code(SIMULATOR)
     for route in routes:

@@ -45,7 +45,9 @@ def add(
     ca_bundle: CaBundle = None,
     data: Data = None,
 ) -> None:
-    """Add an app. For example:
+    """Add an app.
+
+    For example:
 
         skerry app add --name shop --bundle-id com.example.shop --team-id TEAM123456 --key-id KEY1234567 --p8 K.p8
 
