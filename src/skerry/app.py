@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from skerry import __version__
 from skerry.activities.card_events import CardEvents
+from skerry.activities.desired_state import DesiredState, DesiredStateSettings
 from skerry.activities.ports import Delivery
 from skerry.activities.service import Activities
 from skerry.activities.timekeeper import Timekeeper
@@ -120,9 +121,14 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
             wake=wake,
         )
         activities = Activities(store, outbox, clock=now)
+        desired = DesiredState(store, outbox, _desired(settings), clock=now)
         timekeeper: Timekeeper[SqliteTransaction] = Timekeeper(
             store,
-            {TimerKind.PLANNED_END: activities.planned_end, TimerKind.UNKNOWN_START: sender.unknown_start},
+            {
+                TimerKind.PLANNED_END: activities.planned_end,
+                TimerKind.UNKNOWN_START: sender.unknown_start,
+                TimerKind.SILENCE: desired.silent,
+            },
             clock=now,
             nap=lambda seconds: bus.nap("timers", seconds),
             wake=wake,
@@ -139,7 +145,7 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
             )
         ]
         receipts = Receipts(store)
-        services = Services(apps, activities, registry, receipts, _Health(store, tasks))
+        services = Services(apps, activities, desired, registry, receipts, _Health(store, tasks))
         api: ASGIApp = build_api(services, _api(settings), metrics, clock=now)
         if settings.http.simulator_url:
             api = SimulatorPassage(api, settings.http.simulator_url)
@@ -246,6 +252,17 @@ def _sender(settings: Settings) -> SenderSettings:
     delivery = settings.delivery
     return SenderSettings(
         lease=delivery.lease_s, start_window=delivery.start_window, push_deadline=delivery.push_deadline_s
+    )
+
+
+def _desired(settings: Settings) -> DesiredStateSettings:
+    activities = settings.activities
+    stale = activities.stale_after_s
+    return DesiredStateSettings(
+        interval=Millis(int(activities.update_interval_s * 1000)),
+        high_per_hour=activities.high_priority_per_hour,
+        frequent_high_per_hour=activities.frequent_high_priority_per_hour,
+        stale_after=None if stale is None else Millis(int(stale * 1000)),
     )
 
 

@@ -102,6 +102,25 @@ class Delivery(Section):
     retry_max_age_s: float = Field(8 * 3600.0, gt=0, description="Seconds after which a push is given up for good.")
 
 
+class Activities(Section):
+    """How activities of `/v1/activities` live, where their callers say nothing else."""
+
+    update_interval_s: float = Field(
+        1.0,
+        ge=0,
+        description="Seconds between two updates of one activity that may wait; the newest of a burst counts.",
+    )
+    high_priority_per_hour: int = Field(
+        60, ge=1, description="High-priority pushes that a device is trusted to bear an hour; Apple does not say."
+    )
+    frequent_high_priority_per_hour: int = Field(
+        240, ge=1, description="The same for activities with `frequent_updates`."
+    )
+    stale_after_s: float | None = Field(
+        7_200.0, gt=0, description="Seconds after its last revision when a card is shown as stale."
+    )
+
+
 class Apns(Section):
     """Connections to APNs."""
 
@@ -168,6 +187,7 @@ class Settings(BaseSettings):
     log: Log = Log()
     store: Store = Store()
     delivery: Delivery = Delivery()
+    activities: Activities = Activities()
     apns: Apns = Apns()
     limits: Limits = Limits()
     rest3: Rest3 = Rest3()

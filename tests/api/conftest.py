@@ -11,11 +11,25 @@ from prometheus_client import CollectorRegistry
 
 from skerry.api.app import build_api
 from skerry.api.ports import ApiSettings, Services
+from skerry.domain.activity import Activity
 from skerry.domain.app import Address, ApiKey, App, KeyKind, KeyProblem, Principal
+from skerry.domain.card import CardStatus
 from skerry.domain.commands import ReportResult
-from skerry.domain.ids import AppId, Millis, NotificationKey
-from skerry.domain.receipt import PushResult, PushStats, Slice
+from skerry.domain.desired import Outcome
+from skerry.domain.ids import (
+    ActivityId,
+    AppId,
+    CardNumber,
+    GroupId,
+    Millis,
+    NotificationKey,
+    RevisionNumber,
+    Seconds,
+)
+from skerry.domain.receipt import ActivityReceipt, CardReceipt, PushResult, PushStats, RevisionReceipt, Slice
+from skerry.domain.revision import RevisionKind
 from skerry.domain.user import DeviceInfo, Page
+from skerry.domain.verdict import Verdict
 
 NOW = Millis(1_767_225_600_000)
 """2026-01-01T00:00:00Z: before every date of the guide."""
@@ -129,9 +143,34 @@ def assemble(settings: ApiSettings | None = None, *, client_address: str = "203.
         title="t",
         text="x",
     )
-    receipts = Recorded({"stats": stats, "stats_between": [stats], "results": Slice((result,), more=True)})
+    activity = Activity(ActivityId(1), AppId(7), NOW, newest=RevisionNumber(3), state=b'{"score":1}')
+    accepted = {Verdict.ACCEPTED: 2}
+    card = CardReceipt(CardNumber(1), "i-1", None, CardStatus.LIVE, RevisionNumber(3), None, None)
+    receipts = Recorded(
+        {
+            "stats": stats,
+            "stats_between": [stats],
+            "results": Slice((result,), more=True),
+            "activity": ActivityReceipt(activity, (GroupId("match"),), {CardStatus.LIVE: 2}),
+            "revision": RevisionReceipt(
+                RevisionNumber(3),
+                RevisionKind.UPDATE,
+                Seconds(1),
+                NOW,
+                10,
+                {Verdict.ACCEPTED: 2},
+                {},
+                {},
+                unplanned=False,
+            ),
+            "standing": None,
+            "cards": Slice((card,), more=False),
+        }
+    )
     health = FakeHealth()
-    services = Services(Keys(), activities, registry, receipts, health)
+    outcome = Outcome(activity, (RevisionNumber(3),), created=True, priority=10)
+    desired = Recorded({"put": outcome, "end": outcome})
+    services = Services(Keys(), activities, desired, registry, receipts, health)
     app = build_api(services, settings or ApiSettings(), CollectorRegistry(), clock=lambda: now)
     transport = httpx2.ASGITransport(app=app, client=(client_address, 50000))
     client = httpx2.AsyncClient(

@@ -18,6 +18,7 @@ from skerry.domain.activity import Activity, End, Phase
 from skerry.domain.card import Card, CardStatus, TokenReport, close, report_token
 from skerry.domain.device import Device, DeviceEvent
 from skerry.domain.ids import AppId, CardNumber, DeviceId, GroupId, Millis, RevisionNumber, Seconds
+from skerry.domain.revision import RevisionKind
 from skerry.domain.timer import TimerKind
 
 ACCEPTED = "accepted"
@@ -58,9 +59,22 @@ class CardEvents:
             return REPEATED
         tx.activities.save_card(card)
         target = place.activity.target_of(card.number)
-        if target > card.started_by and not place.caught_up:
+        if target > card.started_by and not place.caught_up and not _started_with(tx, card, target):
             self._delivery.plan_card(tx, place.activity, card, place.floor)
         return ACCEPTED
+
+    def on_reachable(self, tx: Transaction, device: Device, now: Millis) -> None:
+        """The device can be started, or belongs to other audiences than before: it may have joined a live one."""
+        for activity_id in tx.desired.followed_by(device.app_id, device.device_id):
+            activity, standing = tx.activities.get(activity_id), tx.desired.get(activity_id)
+            if activity is None or standing is None or standing.audience is None or not standing.start:
+                continue
+            over = activity.ends_at is not None and activity.ends_at * 1000 <= now
+            if activity.phase is not Phase.RUNNING or over:
+                continue
+            kind = activity.attributes_type or ""
+            if tx.audiences.includes(device.app_id, standing.audience, device.device_id, kind):
+                self._delivery.plan_late_start(tx, activity, standing.start, device.device_id)
 
     def on_close(self, tx: Transaction, device: Device, event: DeviceEvent, now: Millis) -> str:  # noqa: ARG002 - the port's shape
         """The app says that the activity is over on this device; an unknown group is accepted and changes nothing."""
@@ -183,6 +197,14 @@ class CardEvents:
         newest = tx.activities.revision(group.activity_id, group.target_of(card.number))
         caught_up = start is not None and newest is not None and newest.created_at < start.created_at
         return _Place(group, card, floor, caught_up and card.number >= group.first_card)
+
+
+def _started_with(tx: Transaction, card: Card, target: RevisionNumber) -> bool:
+    """Whether the card's start came after that revision, and so carried its state (see `delivery.framing`)."""
+    if not card.started_by:
+        return False
+    revision = tx.activities.revision(card.activity_id, target)
+    return revision is not None and revision.kind is RevisionKind.UPDATE and revision.created_at < card.created_at
 
 
 def _carrying(tx: Transaction, starting: Sequence[Card], group_id: GroupId) -> list[Card]:

@@ -7,6 +7,7 @@ from skerry.domain.activity import Activity
 from skerry.domain.audience import Audience
 from skerry.domain.card import Card
 from skerry.domain.commands import Idempotency, Notification, Pace, Template
+from skerry.domain.desired import Standing
 from skerry.domain.ids import (
     ActivityId,
     AppId,
@@ -88,6 +89,32 @@ class ActivityRecords(Protocol):
     ) -> set[DeviceId]:
         """Which of the devices have a card numbered from `first` that is live, or starting and made since."""
 
+    def is_any_forgiven(self, activity_id: ActivityId, first: CardNumber, before: Millis) -> bool:
+        """Whether a card numbered from `first` was swiped away before that time and nothing has come after it."""
+
+
+class DesiredRecords(Protocol):
+    """What callers want activities to be, and who follows them."""
+
+    def get(self, activity_id: ActivityId) -> Standing | None:
+        """What is wanted; None: only commands have made the activity."""
+
+    def save(self, standing: Standing) -> None:
+        """Store all of it."""
+
+    def follow(self, app_id: AppId, activity_id: ActivityId, keys: Iterable[str]) -> None:
+        """Devices that answer to one of these keys are looked at when they become reachable; replaces the keys."""
+
+    def followed_by(self, app_id: AppId, device_id: DeviceId) -> list[ActivityId]:
+        """The activities that may have to be started on this device; whether it matches is for the audience to say."""
+
+
+class AudienceRecords(Protocol):
+    """Who is in an audience."""
+
+    def includes(self, app_id: AppId, audience: Audience, device_id: DeviceId, attributes_type: str) -> bool:
+        """Whether this iOS device belongs to the audience and has a live start token for the type."""
+
 
 class NotificationRecords(Protocol):
     """Definitions and bulk starts, under one sequence of keys."""
@@ -137,6 +164,10 @@ class Transaction(Protocol):
     def notifications(self) -> NotificationRecords: ...
     @property
     def timers(self) -> TimerRecords: ...
+    @property
+    def desired(self) -> DesiredRecords: ...
+    @property
+    def audiences(self) -> AudienceRecords: ...
 
 
 class Delivery(Protocol):
@@ -147,7 +178,15 @@ class Delivery(Protocol):
     ) -> None:
         """Spread a start out over an audience: now where it is small, else slice by slice."""
 
-    def plan_revision(self, tx: Transaction, activity: Activity, revision: Revision, first: CardNumber) -> None:
+    def plan_late_start(self, tx: Transaction, activity: Activity, start: RevisionNumber, device_id: DeviceId) -> bool:
+        """A start for one device that has come to match; False: it runs there, or a swipe keeps it away."""
+
+    def lacks(self, tx: Transaction, activity: Activity, audience: Audience, attributes_type: str) -> bool:
+        """Whether anybody of a small audience could be started and does not run the activity."""
+
+    def plan_revision(
+        self, tx: Transaction, activity: Activity, revision: Revision, first: CardNumber, due_at: Millis = Millis(0)
+    ) -> None:
         """An update or end for all cards from `first` on; older unsent updates are superseded."""
 
     def plan_card(self, tx: Transaction, activity: Activity, card: Card, floor: Seconds) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from skerry.activities.limits import check_size
 from skerry.activities.ports import Delivery, Transaction
 from skerry.activities.starting import NamedStart, filled, named_start
 from skerry.domain import activity as rules
@@ -10,7 +11,7 @@ from skerry.domain import payload
 from skerry.domain.activity import Activity, End, Phase, Update
 from skerry.domain.audience import Audience
 from skerry.domain.commands import BulkStart, Idempotency, Pace, Send, Template
-from skerry.domain.errors import PayloadTooLargeError, UnknownNotificationError
+from skerry.domain.errors import UnknownNotificationError
 from skerry.domain.ids import ActivityId, AppId, GroupId, Millis, NotificationKey
 from skerry.domain.revision import Revision
 from skerry.domain.timer import Timer, TimerKind
@@ -58,7 +59,7 @@ class Activities:
         Raises:
             PayloadTooLargeError: if no send of it could ever leave.
         """
-        _check_size(rules.start(_nobody(app_id), named_start(template, NotificationKey(0)).start, self._clock())[1])
+        check_size(rules.start(_nobody(app_id), named_start(template, NotificationKey(0)).start, self._clock())[1])
         return await self._store.write(lambda tx: tx.notifications.add(app_id, DEFINITION, template, self._clock()))
 
     async def send(self, app_id: AppId, sends: Sequence[Send], idempotency: Idempotency | None = None) -> None:
@@ -106,7 +107,9 @@ class Activities:
         """The moment of `liveActEndDate` has come: end what still runs."""
         activity = tx.activities.get(timer.activity_id)
         if activity is not None and activity.phase is Phase.RUNNING and activity.ends_at is not None:
-            self._commit(tx, activity, *rules.end(activity, End(), now))
+            standing = tx.desired.get(activity.activity_id)
+            dismissal = standing.policies.dismiss_at if standing is not None else None
+            self._commit(tx, activity, *rules.end(activity, End(dismissal_date=dismissal), now))
 
     async def _revise(
         self,
@@ -127,11 +130,12 @@ class Activities:
         return known
 
     def _commit(self, tx: Transaction, before: Activity, after: Activity, revision: Revision) -> None:
-        _check_size(revision)
+        check_size(revision)
         tx.activities.add_revision(revision)
         tx.activities.save(after)
         if after.phase is Phase.ENDED:
             tx.timers.cancel(TimerKind.PLANNED_END, after.activity_id)
+            tx.timers.cancel(TimerKind.SILENCE, after.activity_id)
         self._delivery.plan_revision(tx, after, revision, before.first_card)
 
     def _start(
@@ -140,7 +144,7 @@ class Activities:
         known = (tx.activities.by_group(app_id, name) for name in named.names)
         activity = next((found for found in known if found is not None), None) or tx.activities.create(app_id, now)
         activity, revision = rules.start(activity, named.start, now)
-        _check_size(revision)
+        check_size(revision)
         for name in named.names:
             tx.activities.add_name(activity.activity_id, app_id, name)
         activity = replace(activity, named=activity.named or bool(named.names))
@@ -165,12 +169,6 @@ def adopt(tx: Transaction, app_id: AppId, group_id: GroupId) -> Activity | None:
         return None
     tx.activities.add_name(activity.activity_id, app_id, group_id)
     return replace(activity, named=True)
-
-
-def _check_size(revision: Revision) -> None:
-    size = payload.largest_body(revision)
-    if size > payload.MAX_BODY:
-        raise PayloadTooLargeError(size, payload.MAX_BODY)
 
 
 def _nobody(app_id: AppId) -> Activity:

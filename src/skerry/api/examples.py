@@ -52,3 +52,12 @@ LISTS: list[dict[str, Any]] = [{"extId": "user-1", "profile": {"teams": ["Arsena
 UNSET: list[dict[str, Any]] = [{"extId": "user-1", "profile": ["age"]}]
 ATTRIBUTE_NAMES: list[dict[str, Any]] = [{"profile": ["age"]}]
 ATTRIBUTE_VALUES: list[dict[str, Any]] = [{"key": "team", "value": "Arsenal"}]
+
+PUT: dict[str, Any] = {
+    "type": "MatchLiveScoreWidgetAttributes",
+    "attributes": {"leagueName": "Premier League", "homeTeamName": "Arsenal", "awayTeamName": "Liverpool"},
+    "state": {"homeTeamScore": 1, "awayTeamScore": 0, "matchStatus": "1st Half"},
+    "alert": {"title": "Goal!", "body": "Arsenal 1 – 0 Liverpool"},
+    "audience": {"tags": ["arsenal"]},
+    "version": 17,
+}

@@ -1,6 +1,5 @@
 """One handler per route: read, ask a service, answer. Errors are raised and shaped in one place (`app.py`)."""
 
-import asyncio
 import hashlib
 import time
 from collections.abc import Callable
@@ -10,15 +9,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from skerry.api.auth import authenticate, client_address
+from skerry.api.intake import Intake
 from skerry.api.limits import RateLimit, bucket_of
 from skerry.api.metrics import ApiMetrics
 from skerry.api.ports import ApiSettings, Services
 from skerry.api.problems import FieldError, ProblemError
 from skerry.api.rest3 import device_events, live_activities, queries, statistics, users
 from skerry.api.rest3.errors import (
-    OVERLOADED,
-    TOO_LARGE,
-    TOO_SLOW,
     UNKNOWN_GROUP,
     UNKNOWN_MESSAGE,
     UNKNOWN_USER,
@@ -27,6 +24,7 @@ from skerry.api.rest3.errors import (
     missing,
 )
 from skerry.api.rest3.fields import Fields, parse
+from skerry.api.v1.activity_handlers import ActivityHandlers
 from skerry.api.v1.events import read_report
 from skerry.domain.activity import Update
 from skerry.domain.app import Principal
@@ -52,8 +50,8 @@ class Handlers:
         rates = settings.events_per_minute
         self._by_installation = RateLimit(*rates["installation"], clock=time.monotonic)
         self._by_address = RateLimit(*rates["address"], clock=time.monotonic)
-        limit = settings.requests_per_minute
-        self._by_key = None if limit is None else RateLimit(*limit, clock=time.monotonic)
+        self.intake = Intake(services.keys, settings)
+        self.activities = ActivityHandlers(self.intake, services, clock)
 
     # Live Activities
 
@@ -336,31 +334,10 @@ class Handlers:
     # Requests
 
     async def _principal(self, request: Request) -> Principal:
-        principal = await authenticate(request, self._services.keys, self._settings.trusted_proxies)
-        request.state.app_id = principal.app.app_id
-        if self._by_key is not None and (wait := self._by_key.take(str(principal.key.key_id), 1)):
-            raise Rest3Error(OVERLOADED, retry_after=wait)
-        return principal
+        return await self.intake.principal(request)
 
     async def _read(self, request: Request) -> bytes:
-        try:
-            async with asyncio.timeout(self._settings.body_timeout):
-                return await self._gather(request)
-        except TimeoutError as error:
-            if request.url.path.startswith("/rest/"):
-                raise Rest3Error(TOO_SLOW) from error
-            raise ProblemError(408, "Request timeout", "the body did not arrive in time: send it again") from error
-
-    async def _gather(self, request: Request) -> bytes:
-        body = bytearray()
-        async for part in request.stream():
-            body += part
-            if len(body) > self._settings.max_body_bytes:
-                if request.url.path.startswith("/rest/"):
-                    raise Rest3Error(TOO_LARGE)
-                most = self._settings.max_body_bytes
-                raise ProblemError(413, "Body too large", f"send at most {most} bytes, in several requests")
-        return bytes(body)
+        return await self.intake.body(request)
 
     async def _body(self, request: Request) -> tuple[AppId, bytes]:
         app_id = (await self._principal(request)).app.app_id

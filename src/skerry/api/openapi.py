@@ -1,5 +1,6 @@
 """OpenAPI 3.1 of every route, made from the route table."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ REST3_ERROR = {
     "properties": {"code": {"type": "integer"}, "error": {"type": "string"}},
     "examples": [{"code": 2020, "error": "groupId is required"}],
 }
+_IN_PATH = re.compile(r"\{(\w+)\}")
+_BY_DEVICES = frozenset({"reportEvents"})
 _CHECKS = frozenset({"healthz", "readyz"})
 PROBLEM = {
     "type": "object",
@@ -82,21 +85,24 @@ def _operation(route: Route) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": route.name,
         "summary": route.summary,
-        "responses": {"200": answer, **_errors(route)},
+        "responses": {"200": answer, **dict.fromkeys(route.also, answer), **_errors(route)},
     }
     if route.name in EXPLANATIONS:
         operation["description"] = EXPLANATIONS[route.name].strip()
     if route.body is not None:
         content = {"schema": route.body} if route.example is None else {"schema": route.body, "example": route.example}
-        operation["requestBody"] = {"required": True, "content": {"application/json": content}}
-    if route.query:
-        operation["parameters"] = [
-            {"name": name, "in": "query", "required": required, "schema": PARAMETERS[name]}
-            for name, required in route.query.items()
-        ]
+        operation["requestBody"] = {"required": not route.optional_body, "content": {"application/json": content}}
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": PARAMETERS[name]}
+        for name in _IN_PATH.findall(route.path)
+    ] + [
+        {"name": name, "in": "query", "required": required, "schema": PARAMETERS[name]}
+        for name, required in route.query.items()
+    ]
+    if parameters:
+        operation["parameters"] = parameters
     if not route.public:
-        rest3 = route.path.startswith("/rest/")
-        operation["security"] = [{"restKey": []}] if rest3 else [{"sdkKey": []}, {"restKey": []}]
+        operation["security"] = [{"sdkKey": []}, {"restKey": []}] if route.name in _BY_DEVICES else [{"restKey": []}]
     return operation
 
 

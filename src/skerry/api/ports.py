@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from skerry.domain.activity import End, Update
+from skerry.domain.activity import Activity, End, Update
 from skerry.domain.app import Address, KeyProblem, Network, Principal
 from skerry.domain.commands import BulkStart, Idempotency, ReportResult, Send, Template
+from skerry.domain.desired import Desired, Outcome, Standing
 from skerry.domain.device import DeviceEvent, DeviceReport
-from skerry.domain.ids import AppId, GroupId, Millis, NotificationKey
-from skerry.domain.receipt import PushResult, PushStats, Slice
+from skerry.domain.ids import AppId, CardNumber, GroupId, Millis, NotificationKey, RevisionNumber
+from skerry.domain.receipt import ActivityReceipt, CardReceipt, PushResult, PushStats, RevisionReceipt, Slice
 from skerry.domain.user import DeviceInfo, Page, UserRegistration
 
 
@@ -29,6 +30,29 @@ class Activities(Protocol):
     ) -> None: ...  # fmt: skip
     async def update(self, app_id: AppId, group_id: GroupId, command: Update) -> bool: ...
     async def end(self, app_id: AppId, group_id: GroupId, command: End) -> bool: ...
+
+
+class DesiredState(Protocol):
+    """What callers want activities to be."""
+
+    async def put(
+        self,
+        app_id: AppId,
+        desired: Desired,
+        *,
+        expected: RevisionNumber | None = None,
+        idempotency: Idempotency | None = None,
+    ) -> Outcome: ...
+    async def end(
+        self,
+        app_id: AppId,
+        group_id: GroupId,
+        command: End,
+        *,
+        version: int | None = None,
+        expected: RevisionNumber | None = None,
+    ) -> Outcome | None: ...
+    def high_priority_left(self, standing: Standing) -> int: ...
 
 
 class Registry(Protocol):
@@ -76,6 +100,10 @@ class Receipts(Protocol):
         maximum: int,
         offset: int,
     ) -> Slice[PushResult] | None: ...
+    async def activity(self, app_id: AppId, name: str) -> ActivityReceipt | None: ...
+    async def revision(self, activity: Activity, number: RevisionNumber) -> RevisionReceipt | None: ...
+    async def standing(self, activity: Activity) -> Standing | None: ...
+    async def cards(self, activity: Activity, *, after: CardNumber, maximum: int) -> Slice[CardReceipt]: ...
 
 
 class Health(Protocol):
@@ -91,6 +119,7 @@ class Services:
 
     keys: Keys
     activities: Activities
+    desired: DesiredState
     registry: Registry
     receipts: Receipts
     health: Health

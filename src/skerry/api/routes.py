@@ -10,6 +10,8 @@ from starlette.responses import Response
 from skerry.api import examples, schemas
 from skerry.api.handlers import Handlers
 from skerry.api.schemas import OBJECT, Schema
+from skerry.api.v1 import schemas as own
+from skerry.api.v1.activity_handlers import ActivityHandlers
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -32,11 +34,21 @@ class Route:
     """Of the answer."""
     example: Any = None
     """A body that works."""
+    also: tuple[str, ...] = ()
+    """Other statuses of success."""
+    optional_body: bool = False
+    """Whether the body may be left out."""
 
 
 def table(handlers: Handlers) -> list[Route]:
     """Every operation of the API."""
-    return [*_live_activities(handlers), *_users(handlers), *_readings(handlers), *_own(handlers)]
+    return [
+        *_live_activities(handlers),
+        *_users(handlers),
+        *_readings(handlers),
+        *_activities(handlers.activities),
+        *_own(handlers),
+    ]
 
 
 def _post(
@@ -192,6 +204,26 @@ def _readings(handlers: Handlers) -> list[Route]:
             **pages,
         ),
     ]
+
+
+def _activities(handlers: ActivityHandlers) -> list[Route]:
+    one = "/v1/activities/{id}"
+    return [
+        Route(
+            "PUT", one, "putActivity", "Say what an activity should show, and for whom", handlers.put,
+            own.PUT, own.OUTCOME, {"wait": False}, example=examples.PUT, also=("201",),
+        ),
+        Route(
+            "DELETE", one, "endActivity", "End an activity", handlers.end,
+            own.END, own.OUTCOME, {"wait": False}, optional_body=True,
+        ),
+        Route("GET", one, "getActivity", "What an activity shows, and on how many phones", handlers.get,
+              answer=own.ACTIVITY),
+        Route("GET", one + "/revisions/{n}", "getRevision", "A revision, and what became of it", handlers.revision,
+              answer=own.REVISION),
+        Route("GET", one + "/cards", "getCards", "Each phone: whether it shows what it should, and if not, why",
+              handlers.cards, answer=own.CARDS, query={"after": False, "limit": False}),
+    ]  # fmt: skip
 
 
 def _own(handlers: Handlers) -> list[Route]:

@@ -329,6 +329,17 @@ PARAMETERS: dict[str, Schema] = {
     },
     "start": said(MOMENT, "Beginning of the window, in milliseconds since 1970; left out: two weeks before its end."),
     "end": said(MOMENT, "End of the window, in milliseconds since 1970; left out: now."),
+    "id": text(256) | {"pattern": "^[^\\x00/]*$", "description": "Your own id of the activity."},
+    "n": {"type": "integer", "minimum": 0, "maximum": 10**15 - 1},
+    "wait": {
+        "type": "number",
+        "minimum": 0,
+        "maximum": 30,
+        "default": 0,
+        "description": "Seconds to wait for the verdicts.",
+    },
+    "after": {"type": "integer", "minimum": 0, "maximum": 10**15 - 1, "default": 0},
+    "limit": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100},
 }
 """What each query parameter may be, on whichever operation."""
 

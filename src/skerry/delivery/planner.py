@@ -60,12 +60,39 @@ class Planner:
         if rest is not None:
             tx.outbox.add_plan(rest)
 
-    def plan_revision(self, tx: Transaction, activity: Activity, revision: Revision, first: CardNumber) -> None:
-        """An update or end for all cards from `first` on. Older unsent updates are superseded by it."""
+    def plan_late_start(self, tx: Transaction, activity: Activity, start: RevisionNumber, device_id: DeviceId) -> bool:
+        """A start for one device that has come to match; False: it runs there, or a swipe keeps it away.
+
+        It is the activity's own start, with its attributes and alert, and shows the newest state when it is framed.
+        """
+        now = self._clock()
+        if self._unstartable(tx, activity, [device_id], now):
+            return False
+        number = activity.next_card
+        tx.activities.add_cards(activity.activity_id, number, start, [device_id], now)
+        tx.activities.save(replace(activity, next_card=CardNumber(number + 1)))
+        tx.outbox.add_chunks(_chunks(activity, start, number, number, now))
+        return True
+
+    def lacks(self, tx: Transaction, activity: Activity, audience: Audience, attributes_type: str) -> bool:
+        """Whether anybody of a small audience could be started and does not run the activity."""
+        reachable = tx.audiences.select(activity.app_id, audience, attributes_type, DeviceId(0), self._slice)
+        known = [one.device_id for one in reachable if one.has_start_token]
+        unstartable = self._unstartable(tx, activity, known, self._clock())
+        return any(one not in unstartable for one in known)
+
+    def plan_revision(
+        self, tx: Transaction, activity: Activity, revision: Revision, first: CardNumber, due_at: Millis = Millis(0)
+    ) -> None:
+        """An update or end for all cards from `first` on. Older unsent updates are superseded by it.
+
+        `due_at`: not before this time, so that a burst of updates becomes one push.
+        """
         tx.outbox.supersede(activity.activity_id, revision.number)
         last = CardNumber(activity.next_card - 1)
         if last >= first:
-            tx.outbox.add_chunks(_chunks(activity, revision.number, first, last, self._clock()))
+            chunks = _chunks(activity, revision.number, first, last, self._clock())
+            tx.outbox.add_chunks([replace(chunk, due_at=max(chunk.due_at, due_at)) for chunk in chunks])
 
     def plan_card(self, tx: Transaction, activity: Activity, card: Card, floor: Seconds) -> None:
         """The newest revision for one card that has just become reachable, unless it is on its way already."""
@@ -106,20 +133,31 @@ class Planner:
         limit = min(plan.package or self._slice, self._slice)
         reachable = tx.audiences.select(plan.app_id, plan.audience, revision.attributes_type or "", plan.cursor, limit)
         known = [one.device_id for one in reachable if one.has_start_token]
-        running = tx.activities.running_on(
-            activity.activity_id, activity.first_card, known, Millis(now - STARTING_COUNTS_FOR)
-        )
+        unstartable = self._unstartable(tx, activity, known, now)
         if plan.audience.is_small:
             for one in reachable:
-                if not one.has_start_token or one.device_id in running:
-                    why = "ALREADY_RUNNING" if one.has_start_token else "NO_START_TOKEN"
+                why = unstartable.get(one.device_id) if one.has_start_token else "NO_START_TOKEN"
+                if why is not None:
                     tx.rejections.add_miss(activity.activity_id, revision.number, one.device_id, None, why, now)
         more = len(reachable) == limit
-        self._add_cards(tx, activity, revision, [one for one in known if one not in running], more=more, now=now)
+        self._add_cards(tx, activity, revision, [one for one in known if one not in unstartable], more=more, now=now)
         if not more:
             return None
         due = Millis(now + plan.interval) if plan.package else now
         return replace(plan, cursor=reachable[-1].device_id, due_at=due)
+
+    def _unstartable(
+        self, tx: Transaction, activity: Activity, devices: Sequence[DeviceId], now: Millis
+    ) -> dict[DeviceId, str]:
+        """Which of the devices must not be started, and why."""
+        place = activity.activity_id, activity.first_card
+        running = tx.activities.running_on(*place, devices, Millis(now - STARTING_COUNTS_FOR))
+        found = dict.fromkeys(running, "ALREADY_RUNNING")
+        standing = tx.desired.get(activity.activity_id)
+        if standing is not None:
+            swiped = tx.activities.swiped_on(*place, devices, standing.swipes_since(now))
+            found = dict.fromkeys(swiped, "SWIPED_AWAY") | found
+        return found
 
     def _add_cards(
         self,

@@ -8,6 +8,7 @@ from skerry.domain.activity import Activity
 from skerry.domain.audience import Audience
 from skerry.domain.card import Card
 from skerry.domain.chunk import Chunk, Depth, Lane, Recipient
+from skerry.domain.desired import Standing
 from skerry.domain.ids import ActivityId, AppId, CardNumber, ChunkId, DeviceId, Millis, RevisionNumber
 from skerry.domain.plan import Plan, Reachable
 from skerry.domain.push import Environment, Outcomes, PushBatch, Rejected, Route
@@ -154,6 +155,18 @@ class CardRecords(Protocol):
     ) -> set[DeviceId]:
         """Which of the devices run the activity already."""
 
+    def swiped_on(
+        self, activity_id: ActivityId, first: CardNumber, devices: Sequence[DeviceId], since: Millis
+    ) -> set[DeviceId]:
+        """On which of the devices a person swiped a card numbered from `first` away, at or after `since`."""
+
+
+class DesiredRecords(Protocol):
+    """What callers want activities to be."""
+
+    def get(self, activity_id: ActivityId) -> Standing | None:
+        """What is wanted; None: only commands have made the activity."""
+
 
 class TimerRecords(Protocol):
     """What is to happen later."""
@@ -177,6 +190,8 @@ class Transaction(Protocol):
     def devices(self) -> DeviceRecords: ...
     @property
     def timers(self) -> TimerRecords: ...
+    @property
+    def desired(self) -> DesiredRecords: ...
 
 
 class PushService(Protocol):

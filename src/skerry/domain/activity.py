@@ -67,6 +67,8 @@ class Start:
     priority: int = 10
     ends_at: Seconds | None = None
     notification_key: NotificationKey | None = None
+    stale_date: Seconds | None = None
+    relevance: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ class Update:
     priority: int = 10
     stale_date: Seconds | None = None
     alert: bytes | None = None
+    relevance: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,8 @@ def start(activity: Activity, command: Start, now: Millis) -> tuple[Activity, Re
         priority=command.priority,
         expiration=command.ends_at,
         notification_key=command.notification_key,
+        stale_date=command.stale_date,
+        relevance=command.relevance,
     )
     running = reopen(activity)
     return (
@@ -138,6 +143,7 @@ def update(activity: Activity, command: Update, now: Millis) -> tuple[Activity, 
         alert=command.alert,
         priority=command.priority,
         stale_date=command.stale_date,
+        relevance=command.relevance,
     )
     return (
         replace(

@@ -26,6 +26,26 @@ class NotALiveActivityError(RefusedError):
     """The definition lacks what a Live Activity needs: type, attributes or content state."""
 
 
+class OutdatedError(RefusedError):
+    """A later change has been accepted already: this one comes too late."""
+
+
+class ChangedMeanwhileError(RefusedError):
+    """The activity is not at the revision that the caller saw."""
+
+
+class FixedAttributesError(RefusedError):
+    """Attributes and their type cannot change while cards run: ActivityKit takes them at the start only."""
+
+
+class NothingToStartError(RefusedError):
+    """A start needs the attributes and their type, and nobody has said them. `field` is the first that is missing."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__(f"{field} is missing: a start needs it")
+        self.field = field
+
+
 class WrongSecretError(RefusedError):
     """The installation is bound to another secret than the one it came with."""
 

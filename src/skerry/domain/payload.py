@@ -50,6 +50,8 @@ def body(
     loud = alert if alert is not None else revision.alert
     if loud is not None:
         parts.append(b',"alert":' + loud)
+    if revision.relevance is not None:
+        parts.append(b',"relevance-score":' + msgspec.json.encode(revision.relevance))
     if revision.stale_date is not None:
         parts.append(b',"stale-date":%d' % revision.stale_date)
     if revision.dismissal_date is not None:

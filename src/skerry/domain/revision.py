@@ -41,6 +41,8 @@ class Revision:
     dismissal_date: Seconds | None = None
     expiration: Seconds | None = None
     notification_key: NotificationKey | None = None
+    relevance: float | None = None
+    """Apple's `relevance-score`."""
 
     @property
     def supersedable(self) -> bool:

@@ -13,6 +13,8 @@ class TimerKind(IntEnum):
     """End the activity (`liveActEndDate`)."""
     UNKNOWN_START = 2
     """Look again at a start whose answer was lost; the subject is the chunk."""
+    SILENCE = 3
+    """End the activity: its caller has said nothing for as long as it allowed itself."""
 
 
 @dataclass(frozen=True, slots=True)

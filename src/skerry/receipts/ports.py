@@ -4,7 +4,8 @@ from typing import Protocol
 
 from skerry.domain.activity import Activity
 from skerry.domain.card import CardStatus
-from skerry.domain.ids import ActivityId, AppId, CardNumber, GroupId, Millis, NotificationKey
+from skerry.domain.desired import Standing
+from skerry.domain.ids import ActivityId, AppId, CardNumber, GroupId, Millis, NotificationKey, RevisionNumber
 from skerry.domain.receipt import CardReceipt, PushResult, PushStats, RevisionReceipt
 
 
@@ -40,7 +41,14 @@ class ActivityReceiptRecords(Protocol):
     def newest(self, app_id: AppId, limit: int, *, ended: bool) -> list[Activity]: ...
     def statuses(self, activity_id: ActivityId) -> dict[CardStatus, int]: ...
     def revisions(self, activity_id: ActivityId, limit: int) -> list[RevisionReceipt]: ...
+    def revision(self, activity_id: ActivityId, number: RevisionNumber) -> RevisionReceipt | None: ...
     def cards(self, activity: Activity, after: CardNumber, limit: int) -> list[CardReceipt]: ...
+
+
+class DesiredRecords(Protocol):
+    """What callers want activities to be."""
+
+    def get(self, activity_id: ActivityId) -> Standing | None: ...
 
 
 class Transaction(Protocol):
@@ -54,3 +62,6 @@ class Transaction(Protocol):
 
     @property
     def activity_receipts(self) -> ActivityReceiptRecords: ...
+
+    @property
+    def desired(self) -> DesiredRecords: ...

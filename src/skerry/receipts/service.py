@@ -1,7 +1,8 @@
 """What became of starts, activities and cards, read from the verdicts beside their chunks."""
 
 from skerry.domain.activity import Activity
-from skerry.domain.ids import ActivityId, AppId, CardNumber, GroupId, Millis, NotificationKey
+from skerry.domain.desired import Standing
+from skerry.domain.ids import ActivityId, AppId, CardNumber, GroupId, Millis, NotificationKey, RevisionNumber
 from skerry.domain.receipt import (
     ActivityReceipt,
     CardReceipt,
@@ -82,6 +83,14 @@ class Receipts:
     async def revisions(self, activity: Activity, maximum: int) -> list[RevisionReceipt]:
         """The newest revisions of an activity, the newest first."""
         return await self._store.read(lambda tx: tx.activity_receipts.revisions(activity.activity_id, maximum))
+
+    async def revision(self, activity: Activity, number: RevisionNumber) -> RevisionReceipt | None:
+        """One revision of an activity; None: there is none, or it is past its retention."""
+        return await self._store.read(lambda tx: tx.activity_receipts.revision(activity.activity_id, number))
+
+    async def standing(self, activity: Activity) -> Standing | None:
+        """What its caller wants it to be; None: only commands have made it."""
+        return await self._store.read(lambda tx: tx.desired.get(activity.activity_id))
 
     async def cards(self, activity: Activity, *, after: CardNumber, maximum: int) -> Slice[CardReceipt]:
         """Cards of an activity numbered above `after`, in order."""

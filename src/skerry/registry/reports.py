@@ -43,12 +43,19 @@ class Reports(Generic[TxT]):
             WrongSecretError: if the installation is bound to another secret.
             UnprovedUserError: if it claims a user without the proof that the app asks for.
         """
-        device = self.device(tx, app_id, report, now)
-        return tuple(self.event(tx, device, event, now) for event in report.events)
-
-    def device(self, tx: TxT, app_id: AppId, report: DeviceReport, now: Millis) -> Device:
-        """The reporting device, brought up to date; made where it was not known."""
         known = tx.devices.find(app_id, report.installation_id)
+        device = self.device(tx, app_id, report, known, now)
+        outcomes = tuple(self.event(tx, device, event, now) for event in report.events)
+        startable = any(
+            event.kind is DeviceEventKind.START_TOKEN and outcome == ACCEPTED
+            for event, outcome in zip(report.events, outcomes, strict=True)
+        )
+        if startable or (known is not None and known.user_id != device.user_id):
+            self._cards.on_reachable(tx, device, now)
+        return outcomes
+
+    def device(self, tx: TxT, app_id: AppId, report: DeviceReport, known: Device | None, now: Millis) -> Device:
+        """The reporting device, brought up to date; made where it was not known."""
         if known is None:
             fresh = Device(DeviceId(0), app_id, report.installation_id, last_active_at=now)
             known = replace(fresh, device_id=tx.devices.add(fresh, now))

@@ -6,7 +6,7 @@ from typing import Any, Generic
 
 from skerry.domain.commands import ReportResult
 from skerry.domain.device import Device, DeviceEvent, DeviceEventKind, DeviceReport
-from skerry.domain.ids import AppId, DeviceId, Millis
+from skerry.domain.ids import AppId, DeviceId, Millis, UserId
 from skerry.domain.unit_of_work import UnitOfWork
 from skerry.domain.user import DeviceInfo, Page, UserRegistration
 from skerry.registry.ports import CardEvents
@@ -242,14 +242,23 @@ class Registry(Generic[TxT]):
         user = tx.users.find(app_id, ext_id or "")
         return [] if user is None else tx.devices.of_user(user)
 
-    async def _for_users(self, app_id: AppId, ext_ids: Sequence[str], act: Callable[[TxT, Any], None]) -> None:
+    async def _for_users(self, app_id: AppId, ext_ids: Sequence[str], act: Callable[[TxT, UserId], None]) -> None:
+        """Change users that are known; their devices may belong to other audiences from then on."""
+
         def work(tx: TxT) -> None:
+            now = self._clock()
             for ext_id in ext_ids:
                 user = tx.users.find(app_id, ext_id)
                 if user is not None:
                     act(tx, user)
+                    self._reconsider(tx, user, now)
 
         await self._store.write(work)
+        self._cards.wake()
+
+    def _reconsider(self, tx: TxT, user: UserId, now: Millis) -> None:
+        for device in tx.devices.of_user(user):
+            self._cards.on_reachable(tx, device, now)
 
     async def _change_profiles(
         self,
@@ -262,8 +271,10 @@ class Registry(Generic[TxT]):
                 user = tx.users.find(app_id, ext_id)
                 if user is not None:
                     tx.users.save_profile(user, change(tx.users.profile(user), members))
+                    self._reconsider(tx, user, self._clock())
 
         await self._store.write(work)
+        self._cards.wake()
 
 
 def _changed(profile: Mapping[str, Any], members: Mapping[str, Any]) -> dict[str, Any]:

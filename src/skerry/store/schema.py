@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import (
     BLOB,
+    REAL,
     Column,
     ForeignKey,
     Index,
@@ -219,12 +220,41 @@ revisions = Table(
     Column("dismissal_date", Integer),  # seconds
     Column("expiration", Integer),  # seconds
     Column("notification_key", Integer),
+    Column("relevance", REAL),
     PrimaryKeyConstraint("activity_id", "number"),
     Index(
         "ix_revisions_notification_key",
         "notification_key",
         sqlite_where=text("notification_key IS NOT NULL"),
     ),
+    **CLUSTERED,
+)
+
+desired = Table(
+    "desired",
+    metadata,
+    Column("activity_id", Integer, ForeignKey("activities.activity_id"), primary_key=True),
+    Column("digest", BLOB, nullable=False),
+    Column("audience", BLOB),  # JSON of audience.Audience
+    Column("policies", BLOB, nullable=False),  # JSON of desired.Policies
+    Column("version", Integer),
+    Column("alerted_at", Integer, nullable=False),
+    Column("pushed_at", Integer, nullable=False),
+    Column("start", Integer, nullable=False),
+    Column("spent", REAL, nullable=False),
+    Column("spent_at", Integer, nullable=False),
+    **STRICT,
+)
+
+# Who makes a running activity start on a device that comes later: `*`, `u:<ext id>` or `d:<installation id>`.
+followers = Table(
+    "followers",
+    metadata,
+    Column("app_id", Integer, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("activity_id", Integer, ForeignKey("activities.activity_id"), nullable=False),
+    PrimaryKeyConstraint("app_id", "key", "activity_id"),
+    Index("ix_followers_activity_id", "activity_id"),
     **CLUSTERED,
 )
 
@@ -245,6 +275,7 @@ cards = Table(
     PrimaryKeyConstraint("activity_id", "number"),
     Index("ix_cards_device_id", "device_id", "activity_id"),
     Index("ix_cards_token", "token", sqlite_where=text("token IS NOT NULL")),
+    Index("ix_cards_dismissed", "activity_id", "number", sqlite_where=text("status = 4")),
     **CLUSTERED,
 )
 

@@ -60,13 +60,13 @@ VALUES_OF = "SELECT value FROM nameless_values WHERE activity_id = ?"
 ADD_REVISION = """
     INSERT INTO revisions (
         activity_id, number, kind, timestamp, created_at, state, attributes, attributes_type, alert, priority,
-        stale_date, dismissal_date, expiration, notification_key
-    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        stale_date, dismissal_date, expiration, notification_key, relevance
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 REVISION = """
     SELECT activity_id, number, kind, timestamp, created_at, state, attributes, attributes_type, alert, priority,
-        stale_date, dismissal_date, expiration, notification_key
+        stale_date, dismissal_date, expiration, notification_key, relevance
     FROM revisions WHERE activity_id = ? AND number = ?
 """
 
@@ -143,6 +143,7 @@ class ActivityRecords(CardRecords):
                 revision.dismissal_date,
                 revision.expiration,
                 revision.notification_key,
+                revision.relevance,
             ),
         )
 

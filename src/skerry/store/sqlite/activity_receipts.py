@@ -23,7 +23,7 @@ STATUSES = "SELECT status, count(*) FROM cards WHERE activity_id = ? GROUP BY st
 REVISIONS = """
     SELECT number, kind, timestamp, created_at, priority,
         EXISTS (SELECT 1 FROM plans WHERE plans.activity_id = ?1 AND plans.revision = revisions.number)
-    FROM revisions WHERE activity_id = ?1 ORDER BY number DESC LIMIT ?2
+    FROM revisions WHERE activity_id = ?1 AND number <= coalesce(?3, number) ORDER BY number DESC LIMIT ?2
 """
 
 VERDICTS = "SELECT first, last, verdicts FROM chunks WHERE activity_id = ? AND revision = ? ORDER BY chunk_id"
@@ -77,9 +77,16 @@ class ActivityReceiptRecords:
         """How many cards are in which state."""
         return {CardStatus(status): count for status, count in self._connection.execute(STATUSES, (activity_id,))}
 
-    def revisions(self, activity_id: ActivityId, limit: int) -> list[RevisionReceipt]:
-        """The newest revisions, the newest first."""
-        rows = self._connection.execute(REVISIONS, (activity_id, limit)).fetchall()
+    def revision(self, activity_id: ActivityId, number: RevisionNumber) -> RevisionReceipt | None:
+        """One revision; None: it is not there (any more)."""
+        found = self.revisions(activity_id, 1, until=number)
+        return found[0] if found and found[0].number == number else None
+
+    def revisions(
+        self, activity_id: ActivityId, limit: int, *, until: RevisionNumber | None = None
+    ) -> list[RevisionReceipt]:
+        """The newest revisions (up to `until`), the newest first."""
+        rows = self._connection.execute(REVISIONS, (activity_id, limit, until)).fetchall()
         oldest = rows[-1][0] if rows else 0
         refusals = self._reasons(REFUSALS, activity_id, oldest)
         misses = self._reasons(MISSES, activity_id, oldest)

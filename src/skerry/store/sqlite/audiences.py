@@ -46,6 +46,16 @@ class AudienceRecords:
         )
         return [Reachable(DeviceId(row[0]), bool(row[1])) for row in rows]
 
+    def includes(self, app_id: AppId, audience: Audience, device_id: DeviceId, attributes_type: str) -> bool:
+        """Whether this iOS device belongs to the audience and has a live start token for the type."""
+        query = _Query()
+        query.values += [app_id, device_id]
+        conditions = query.conditions(audience, app_id)
+        query.values.append(attributes_type)
+        where = " AND ".join(["d.app_id = ?", "d.device_id = ?", "upper(d.platform) = 'IOS'", *conditions, _REACHABLE])
+        statement = f"SELECT 1 FROM devices d LEFT JOIN users u ON u.user_id = d.user_id WHERE {where}"
+        return self._connection.execute(statement, query.values).fetchone() is not None
+
     def missing_ext_ids(self, app_id: AppId, ext_ids: Sequence[str]) -> list[str]:
         """Which of these users have no iOS device at all."""
         rows = self._connection.execute(

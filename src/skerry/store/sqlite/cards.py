@@ -63,6 +63,25 @@ RUNNING_ON = f"""
        OR (cards.status = {int(CardStatus.STARTING)} AND cards.created_at >= ?)
 """
 
+# A swipe speaks for its device until a newer card of the run is there.
+SWIPED_ON = f"""
+    SELECT json_group_array(cards.device_id)
+    FROM json_each(?) AS wanted
+    CROSS JOIN cards INDEXED BY ix_cards_device_id
+      ON cards.device_id = wanted.value AND cards.activity_id = ? AND cards.number >= ?
+    WHERE cards.status = {int(CardStatus.DISMISSED)} AND cards.closed_at >= ?
+"""
+
+FORGIVEN = f"""
+    SELECT 1 FROM cards INDEXED BY ix_cards_dismissed
+    WHERE cards.activity_id = ?1 AND cards.number >= ?2 AND cards.status = {int(CardStatus.DISMISSED)}
+      AND cards.closed_at < ?3
+      AND NOT EXISTS (
+        SELECT 1 FROM cards AS later INDEXED BY ix_cards_device_id
+        WHERE later.device_id = cards.device_id AND later.activity_id = ?1 AND later.number > cards.number)
+    LIMIT 1
+"""
+
 _device_ids = msgspec.json.Decoder(set[int])
 
 
@@ -138,6 +157,17 @@ class CardRecords:
         """Which of the devices have a card numbered from `first` that is live, or starting and made since."""
         row = self._connection.execute(RUNNING_ON, (_json(devices), activity_id, first, since)).fetchone()
         return {DeviceId(device_id) for device_id in _device_ids.decode(row[0])}
+
+    def swiped_on(
+        self, activity_id: ActivityId, first: CardNumber, devices: Sequence[DeviceId], since: Millis
+    ) -> set[DeviceId]:
+        """On which of the devices a person swiped a card numbered from `first` away, at or after `since`."""
+        row = self._connection.execute(SWIPED_ON, (_json(devices), activity_id, first, since)).fetchone()
+        return {DeviceId(device_id) for device_id in _device_ids.decode(row[0])}
+
+    def is_any_forgiven(self, activity_id: ActivityId, first: CardNumber, before: Millis) -> bool:
+        """Whether a card numbered from `first` was swiped away before that time and nothing has come after it."""
+        return self._connection.execute(FORGIVEN, (activity_id, first, before)).fetchone() is not None
 
 
 def _json(ids: Sequence[int]) -> str:

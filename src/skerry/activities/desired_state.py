@@ -1,0 +1,336 @@
+"""The desired state of activities: from what a caller wants to the difference that has to be pushed.
+
+One transaction compares what is wanted with what was wanted before, and sends what is missing on its way: an update for
+cards that are there, a start for devices that have none, nothing where nothing has changed. So a caller may say the
+same as often as it likes, and a retry is free.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from skerry.activities.limits import check_size
+from skerry.activities.ports import Delivery, Transaction
+from skerry.activities.service import adopt
+from skerry.domain import activity as rules
+from skerry.domain import payload
+from skerry.domain.activity import Activity, End, Phase, Start, Update
+from skerry.domain.audience import Audience
+from skerry.domain.budget import HIGH, govern
+from skerry.domain.commands import Idempotency, Pace
+from skerry.domain.desired import Desired, Outcome, Priority, Standing, Swipe
+from skerry.domain.errors import (
+    ChangedMeanwhileError,
+    FixedAttributesError,
+    NothingToStartError,
+    OutdatedError,
+)
+from skerry.domain.ids import AppId, GroupId, Millis, RevisionNumber, Seconds
+from skerry.domain.timer import Timer, TimerKind
+from skerry.domain.unit_of_work import UnitOfWork
+
+QUIET_ALERT = b'{"title":"","body":""}'
+"""For a start whose caller wants no alert: Apple needs one, and an empty one is silent (apple.md 4.2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredStateSettings:
+    """Times in milliseconds."""
+
+    interval: Millis = Millis(1_000)
+    """Between two updates of one activity that nobody must see at once; of those in between the newest counts."""
+    high_per_hour: int = 60
+    """High-priority pushes that a device is trusted to bear an hour; Apple does not say."""
+    frequent_high_per_hour: int = 240
+    """The same for an app with frequent updates."""
+    stale_after: Millis | None = Millis(2 * 3_600_000)
+    """After the last revision, for activities that say nothing else (apple.md 9.2)."""
+
+
+class DesiredState:
+    """Every method returns once its effect is on disk."""
+
+    def __init__(
+        self,
+        store: UnitOfWork[Transaction],
+        delivery: Delivery,
+        settings: DesiredStateSettings,
+        *,
+        clock: Callable[[], Millis],
+    ) -> None:
+        self._store = store
+        self._delivery = delivery
+        self._settings = settings
+        self._clock = clock
+
+    async def put(
+        self,
+        app_id: AppId,
+        desired: Desired,
+        *,
+        expected: RevisionNumber | None = None,
+        idempotency: Idempotency | None = None,
+    ) -> Outcome:
+        """Make an activity so.
+
+        Args:
+            app_id: whose activity it is.
+            desired: what is wanted.
+            expected: the newest revision that the caller has seen, where it wants to be sure.
+            idempotency: the caller's key for this request: a repeat changes nothing, whatever has come in between.
+
+        Raises:
+            OutdatedError: if the caller's version is lower than one that was accepted, or the same with other content.
+            ChangedMeanwhileError: if the activity is at another revision than expected.
+            FixedAttributesError: if attributes or their type differ from those that cards run with.
+            NothingToStartError: if there is an audience and no attributes, or no type of them.
+            PayloadTooLargeError: if a push could not be sent.
+            IdempotencyConflictError: if the idempotency key was used for another request.
+        """
+
+        def work(tx: Transaction) -> Outcome:
+            now = self._clock()
+            if idempotency is not None and tx.notifications.recall(app_id, idempotency) is not None:
+                activity = tx.activities.by_group(app_id, desired.group_id)
+                if activity is not None:
+                    return Outcome(activity, ())
+            outcome = self._put(tx, app_id, desired, expected, now)
+            if idempotency is not None:
+                tx.notifications.remember(app_id, idempotency, "", now)
+            return outcome
+
+        outcome = await self._store.write(work)
+        self._delivery.wake()
+        return outcome
+
+    async def end(
+        self,
+        app_id: AppId,
+        group_id: GroupId,
+        command: End,
+        *,
+        version: int | None = None,
+        expected: RevisionNumber | None = None,
+    ) -> Outcome | None:
+        """End an activity; None: there is none. An ended one stays as it is.
+
+        Raises:
+            OutdatedError, ChangedMeanwhileError, PayloadTooLargeError: as `put`.
+        """
+
+        def work(tx: Transaction) -> Outcome | None:
+            activity = tx.activities.by_group(app_id, group_id) or adopt(tx, app_id, group_id)
+            if activity is None:
+                return None
+            standing = tx.desired.get(activity.activity_id)
+            _check_order(activity, standing, version, expected, same=activity.phase is Phase.ENDED)
+            if activity.phase is Phase.ENDED:
+                return Outcome(activity, ())
+            if standing is not None and version is not None:
+                tx.desired.save(replace(standing, version=version))
+            return self._end(tx, activity, command, self._clock())
+
+        outcome = await self._store.write(work)
+        self._delivery.wake()
+        return outcome
+
+    def high_priority_left(self, standing: Standing) -> int:
+        """High-priority pushes that this activity's cards are trusted to bear at the moment."""
+        return max(0, int(standing.meter.left(self._per_hour(standing), self._clock())))
+
+    def silent(self, tx: Transaction, timer: Timer, now: Millis) -> None:
+        """The caller has said nothing for as long as it allowed itself: end what still runs."""
+        activity = tx.activities.get(timer.activity_id)
+        if activity is not None and activity.phase is Phase.RUNNING:
+            standing = tx.desired.get(activity.activity_id)
+            dismissal = standing.policies.dismiss_at if standing is not None else None
+            self._end(tx, activity, End(dismissal_date=dismissal), now)
+
+    def _put(
+        self, tx: Transaction, app_id: AppId, desired: Desired, expected: RevisionNumber | None, now: Millis
+    ) -> Outcome:  # fmt: skip
+        known = tx.activities.by_group(app_id, desired.group_id) or adopt(tx, app_id, desired.group_id)
+        standing = tx.desired.get(known.activity_id) if known is not None else None
+        digest = desired.digest
+        running = known is not None and known.phase is Phase.RUNNING
+        same = running and standing is not None and standing.digest == digest
+        _check_order(known, standing, desired.version, expected, same=same)
+        activity = known or self._create(tx, app_id, desired.group_id, now)
+        activity = _with_attributes(rules.reopen(activity), desired, running=running)
+        before = standing or Standing(activity.activity_id, b"", None, desired.policies)
+        if not running:
+            before = replace(before, start=RevisionNumber(0), alerted_at=Millis(0), pushed_at=Millis(0))
+        audience = desired.audience if desired.audience is not None else before.audience
+        after = replace(
+            before, digest=digest, audience=audience, policies=desired.policies,
+            version=desired.version if desired.version is not None else before.version,
+            alerted_at=now if desired.alert is not None and not same else before.alerted_at,
+        )  # fmt: skip
+        revisions: list[RevisionNumber] = []
+        priority = None
+        if not same:
+            activity, after, priority = self._update(tx, activity, after, desired, now)
+            revisions.append(activity.newest)
+        activity = replace(activity, ends_at=desired.ends_at)
+        tx.activities.save(activity)
+        # Before the start is planned: who was swiped away is told from it.
+        tx.desired.save(after)
+        if audience is not None and self._wants_start(tx, activity, before, after, same=same, now=now):
+            activity = self._start(tx, activity, audience, desired, now)
+            revisions.append(activity.newest)
+            after = replace(after, start=activity.newest)
+            tx.desired.save(after)
+            activity = tx.activities.get(activity.activity_id) or activity
+        if audience != before.audience or not running or after.policies != before.policies:
+            follows = audience is not None and desired.policies.late_joiners
+            tx.desired.follow(app_id, activity.activity_id, _keys(audience) if follows and audience else ())
+        self._set_timers(tx, activity, desired, now)
+        return Outcome(activity, tuple(revisions), created=known is None, priority=priority)
+
+    def _create(self, tx: Transaction, app_id: AppId, group_id: GroupId, now: Millis) -> Activity:
+        activity = tx.activities.create(app_id, now)
+        tx.activities.add_name(activity.activity_id, app_id, group_id)
+        return replace(activity, named=True)
+
+    def _update(
+        self, tx: Transaction, activity: Activity, standing: Standing, desired: Desired, now: Millis
+    ) -> tuple[Activity, Standing, int]:
+        """The new state as a revision that every card of the run must end on, those included that join late."""
+        per_hour = self._per_hour(standing)
+        match desired.priority:
+            case Priority.AUTO:
+                important = desired.important or desired.alert is not None
+                priority = govern(standing.meter, per_hour, now, important=important)
+            case fixed:
+                priority = int(fixed.value)
+        command = Update(
+            state=desired.state,
+            priority=priority,
+            stale_date=self._stale_date(desired, now),
+            alert=desired.alert,
+            relevance=desired.relevance,
+        )
+        activity, revision = rules.update(activity, command, now)
+        check_size(revision)
+        tx.activities.add_revision(revision)
+        urgent = desired.alert is not None or desired.important
+        due = now if urgent else self._next_slot(standing.pushed_at, now)
+        tx.activities.save(activity)
+        self._delivery.plan_revision(tx, activity, revision, activity.first_card, due)
+        meter = standing.meter
+        if priority == HIGH and activity.next_card > activity.first_card:
+            meter = meter.spend(per_hour, now)
+        return activity, replace(standing, pushed_at=due, meter=meter), priority
+
+    def _wants_start(
+        self, tx: Transaction, activity: Activity, before: Standing, after: Standing, *, same: bool, now: Millis
+    ) -> bool:
+        """Whether somebody may have to be started: of a few we can see it, of many only that something changed."""
+        audience = after.audience
+        if audience is None:
+            return False
+        if audience.is_small:
+            return not after.start or self._delivery.lacks(tx, activity, audience, activity.attributes_type or "")
+        if audience != before.audience or not before.start:
+            return True
+        forgiven = after.policies.swipe is not Swipe.FINAL and not same
+        return forgiven and tx.activities.is_any_forgiven(
+            activity.activity_id, activity.first_card, after.swipes_since(now)
+        )
+
+    def _start(
+        self, tx: Transaction, activity: Activity, audience: Audience, desired: Desired, now: Millis
+    ) -> Activity:  # fmt: skip
+        if activity.attributes_type is None:
+            raise NothingToStartError("type")
+        if activity.attributes is None:
+            raise NothingToStartError("attributes")
+        command = Start(
+            attributes_type=activity.attributes_type,
+            attributes=activity.attributes,
+            state=desired.state,
+            alert=desired.alert if desired.alert is not None else QUIET_ALERT,
+            ends_at=desired.ends_at,
+            stale_date=self._stale_date(desired, now),
+            relevance=desired.relevance,
+        )
+        activity, revision = rules.start(activity, command, now)
+        check_size(revision)
+        tx.activities.add_revision(revision)
+        tx.activities.save(activity)
+        self._delivery.plan_start(tx, activity, revision, audience, Pace())
+        return activity
+
+    def _end(self, tx: Transaction, activity: Activity, command: End, now: Millis) -> Outcome:
+        ended, revision = rules.end(activity, command, now)
+        check_size(revision)
+        tx.activities.add_revision(revision)
+        tx.activities.save(ended)
+        tx.timers.cancel(TimerKind.PLANNED_END, ended.activity_id)
+        tx.timers.cancel(TimerKind.SILENCE, ended.activity_id)
+        tx.desired.follow(ended.app_id, ended.activity_id, ())
+        self._delivery.plan_revision(tx, ended, revision, activity.first_card)
+        return Outcome(ended, (revision.number,), priority=command.priority)
+
+    def _set_timers(self, tx: Transaction, activity: Activity, desired: Desired, now: Millis) -> None:
+        if desired.ends_at is not None:
+            tx.timers.set(TimerKind.PLANNED_END, activity.activity_id, 0, Millis(desired.ends_at * 1000))
+        else:
+            tx.timers.cancel(TimerKind.PLANNED_END, activity.activity_id)
+        if desired.policies.silence_ttl is not None:
+            due = Millis(now + desired.policies.silence_ttl)
+            tx.timers.set(TimerKind.SILENCE, activity.activity_id, 0, due)
+        else:
+            tx.timers.cancel(TimerKind.SILENCE, activity.activity_id)
+
+    def _next_slot(self, slot: Millis, now: Millis) -> Millis:
+        """When an update that may wait goes out: in the slot that one before it waits for, which it replaces there."""
+        return slot if slot > now else Millis(max(now, slot + self._settings.interval))
+
+    def _per_hour(self, standing: Standing) -> int:
+        frequent = standing.policies.frequent
+        return self._settings.frequent_high_per_hour if frequent else self._settings.high_per_hour
+
+    def _stale_date(self, desired: Desired, now: Millis) -> Seconds | None:
+        if desired.stale_at is not None:
+            return desired.stale_at
+        after = desired.policies.stale_after or self._settings.stale_after
+        return None if after is None else Seconds((now + after) // 1000)
+
+
+def _check_order(
+    activity: Activity | None,
+    standing: Standing | None,
+    version: int | None,
+    expected: RevisionNumber | None,
+    *,
+    same: bool,
+) -> None:
+    newest = activity.newest if activity is not None else RevisionNumber(0)
+    if expected is not None and expected != newest:
+        raise ChangedMeanwhileError(f"the activity is at revision {newest}, not {expected}")
+    last = standing.version if standing is not None else None
+    if version is None or last is None or version > last or (version == last and same):
+        return
+    raise OutdatedError(f"version {version} comes too late: {last} has been accepted")
+
+
+def _with_attributes(activity: Activity, desired: Desired, *, running: bool) -> Activity:
+    """Attributes are taken at the start only (ActivityKit): they stay as they are while cards may run with them."""
+    kind = desired.attributes_type if desired.attributes_type is not None else activity.attributes_type
+    attributes = activity.attributes
+    if desired.attributes is not None:
+        attributes = desired.attributes
+        if payload.GROUP_ID_ATTRIBUTE not in payload.members(attributes):
+            attributes = payload.with_member(attributes, payload.GROUP_ID_ATTRIBUTE, desired.group_id)
+    fixed = running and activity.next_card > activity.first_card and activity.attributes is not None
+    if fixed and (kind, attributes) != (activity.attributes_type, activity.attributes):
+        raise FixedAttributesError("attributes and type cannot change while the activity runs")
+    return replace(activity, attributes_type=kind, attributes=attributes)
+
+
+def _keys(audience: Audience) -> Iterator[str]:
+    """What devices answer to that may come to match the audience: its names where it has some, else everybody."""
+    if audience.ext_ids is not None:
+        yield from (f"u:{one}" for one in audience.ext_ids)
+    else:
+        yield "*"

@@ -1,0 +1,60 @@
+"""Taking a request in: who calls, how often it may, and what it has sent."""
+
+import asyncio
+import time
+
+from starlette.requests import Request
+
+from skerry.api.auth import authenticate
+from skerry.api.limits import RateLimit
+from skerry.api.ports import ApiSettings, Keys
+from skerry.api.problems import ProblemError
+from skerry.api.rest3.errors import OVERLOADED, TOO_LARGE, TOO_SLOW, Rest3Error
+from skerry.domain.app import Principal
+
+
+class Intake:
+    """What every handler begins with."""
+
+    def __init__(self, keys: Keys, settings: ApiSettings) -> None:
+        self._keys = keys
+        self._settings = settings
+        limit = settings.requests_per_minute
+        self._by_key = None if limit is None else RateLimit(*limit, clock=time.monotonic)
+
+    async def principal(self, request: Request) -> Principal:
+        """Who calls, with a REST key.
+
+        Raises:
+            Rest3Error: 403 where it may not call, 429 where it calls too often.
+        """
+        principal = await authenticate(request, self._keys, self._settings.trusted_proxies)
+        request.state.app_id = principal.app.app_id
+        if self._by_key is not None and (wait := self._by_key.take(str(principal.key.key_id), 1)):
+            raise Rest3Error(OVERLOADED, retry_after=wait)
+        return principal
+
+    async def body(self, request: Request) -> bytes:
+        """The request's body.
+
+        Raises:
+            Rest3Error, ProblemError: where it is too large or too slow, in the language of the route.
+        """
+        try:
+            async with asyncio.timeout(self._settings.body_timeout):
+                return await self._gather(request)
+        except TimeoutError as error:
+            if request.url.path.startswith("/rest/"):
+                raise Rest3Error(TOO_SLOW) from error
+            raise ProblemError(408, "Request timeout", "the body did not arrive in time: send it again") from error
+
+    async def _gather(self, request: Request) -> bytes:
+        body = bytearray()
+        async for part in request.stream():
+            body += part
+            if len(body) > self._settings.max_body_bytes:
+                if request.url.path.startswith("/rest/"):
+                    raise Rest3Error(TOO_LARGE)
+                most = self._settings.max_body_bytes
+                raise ProblemError(413, "Body too large", f"send at most {most} bytes, in several requests")
+        return bytes(body)

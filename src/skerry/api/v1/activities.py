@@ -1,0 +1,261 @@
+"""`/v1/activities`: requests read into desired states, and what became of them as answers."""
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Literal
+
+import msgspec
+
+from skerry.api.v1.audiences import read_audience
+from skerry.api.v1.reading import Body, object_bytes, refused, seconds, text
+from skerry.domain.activity import Activity, End, Phase
+from skerry.domain.card import CardStatus
+from skerry.domain.desired import Desired, Policies, Priority, Swipe
+from skerry.domain.ids import GroupId, Millis
+from skerry.domain.receipt import ActivityReceipt, CardReceipt, RevisionReceipt
+from skerry.domain.revision import RevisionKind
+from skerry.domain.verdict import OPEN, Verdict
+
+ABSENT = msgspec.Raw()
+"""An empty one: msgspec has no raw value that may be missing."""
+MOST_ID = 256
+MOST_VERSION = 2**53
+LONGEST = timedelta(days=30)
+
+
+_PRIORITIES: dict[float | str, Priority] = {5: Priority.LOW, 10: Priority.HIGH, "auto": Priority.AUTO}
+
+
+class After(Body):
+    """A swipe that counts for a while."""
+
+    after: timedelta
+
+
+class PutBody(Body):
+    """What an activity should show, for whom, and how it lives."""
+
+    state: msgspec.Raw
+    type: str | None = None
+    attributes: msgspec.Raw = ABSENT
+    alert: msgspec.Raw = ABSENT
+    audience: Any = None
+    priority: float | str = "auto"
+    important: bool = False
+    relevance: float | None = None
+    stale_at: Any = None
+    dismiss_at: Any = None
+    ends_at: Any = None
+    version: int | None = None
+    dismissal: Literal["final", "until_next_alert", "ignore"] | After = "final"
+    stale_after: timedelta | None = None
+    silence_ttl: timedelta | None = None
+    frequent_updates: bool = False
+    late_joiners: bool = True
+
+
+class EndBody(Body):
+    """How an activity ends. All of it may be left out."""
+
+    state: msgspec.Raw = ABSENT
+    alert: msgspec.Raw = ABSENT
+    dismiss_at: Any = None
+    version: int | None = None
+
+
+def activity_id(value: str) -> GroupId:
+    """The caller's id, from the path."""
+    return GroupId(text(value, "id", MOST_ID) or "")
+
+
+def desired(body: PutBody, group_id: GroupId, now: Millis) -> Desired:
+    """The wish.
+
+    Raises:
+        ProblemError: 422 naming the field that cannot be.
+    """
+    state = object_bytes(body.state, "state")
+    if state is None:
+        raise refused("state", "is missing", "send the whole state that the phones should show")
+    ends_at = seconds(body.ends_at, "ends_at")
+    if ends_at is not None and ends_at * 1000 <= now:
+        raise refused("ends_at", "lies in the past", "send a time to come, or DELETE the activity")
+    return Desired(
+        group_id=group_id,
+        state=state,
+        attributes_type=text(body.type, "type", MOST_ID),
+        attributes=object_bytes(body.attributes, "attributes"),
+        alert=_alert(body.alert),
+        audience=None if body.audience is None else read_audience(body.audience, "audience"),
+        priority=_priority(body.priority),
+        important=body.important,
+        relevance=_finite(body.relevance),
+        stale_at=seconds(body.stale_at, "stale_at"),
+        ends_at=ends_at,
+        version=version(body.version),
+        policies=_policies(body),
+    )
+
+
+def ending(body: EndBody) -> End:
+    """The end."""
+    return End(
+        state=object_bytes(body.state, "state"),
+        alert=_alert(body.alert),
+        dismissal_date=seconds(body.dismiss_at, "dismiss_at"),
+    )
+
+
+def version(value: int | None) -> int | None:
+    """The caller's version."""
+    if value is not None and not 0 <= value <= MOST_VERSION:
+        raise refused("version", "is out of bounds", f"send a whole number from 0 to {MOST_VERSION}")
+    return value
+
+
+def _policies(body: PutBody) -> Policies:
+    swipe, swipe_for = (
+        (Swipe.AFTER, body.dismissal.after)
+        if isinstance(body.dismissal, After)
+        else (Swipe(body.dismissal), timedelta())
+    )
+    return Policies(
+        swipe=swipe,
+        swipe_for=_millis(swipe_for, "dismissal.after") or Millis(0),
+        stale_after=_millis(body.stale_after, "stale_after"),
+        silence_ttl=_millis(body.silence_ttl, "silence_ttl"),
+        frequent=body.frequent_updates,
+        late_joiners=body.late_joiners,
+        dismiss_at=seconds(body.dismiss_at, "dismiss_at"),
+    )
+
+
+def _priority(value: float | str) -> Priority:
+    """JSON has one kind of number: 10.0 is 10."""
+    found = _PRIORITIES.get(value)
+    if found is None:
+        raise refused("priority", f"is {value!r}", 'send 5, 10 or "auto"')
+    return found
+
+
+def _millis(value: timedelta | None, field: str) -> Millis | None:
+    if value is None:
+        return None
+    if not timedelta() <= value <= LONGEST:
+        raise refused(field, "is out of bounds", "send an ISO 8601 duration such as PT2H, at most 30 days")
+    return Millis(int(value.total_seconds() * 1000))
+
+
+def _finite(value: float | None) -> float | None:
+    if value is not None and not abs(value) <= 1e308:  # noqa: PLR2004 - JSON has no infinity
+        raise refused("relevance", "is out of bounds", "send a finite number")
+    return value
+
+
+def _alert(raw: msgspec.Raw) -> bytes | None:
+    """Apple's alert: title and body are texts or `{"loc-key", "loc-args"}` (apple.md 4.2)."""
+    sent = object_bytes(raw, "alert")
+    if sent is None:
+        return None
+    members: dict[str, Any] = msgspec.json.decode(sent)
+    for name in ("title", "body"):
+        if not isinstance(members.get(name, ""), str | dict):
+            raise refused(f"alert.{name}", "is not a text", "send a text, or an object with loc-key and loc-args")
+    if not isinstance(members.get("sound", ""), str):
+        raise refused("alert.sound", "is not a text", "send default, or the name of a file in the app")
+    if "title" not in members and "body" not in members:
+        raise refused("alert", "says nothing", "send title and body")
+    return sent
+
+
+# ------------------------------------------------------------------ answers
+
+COUNTS = ("started", "updated", "ended", "held", "waiting", "superseded", "unknown", "noop", "renewed")
+_WORDS = {Verdict.HELD: "held", Verdict.SUPERSEDED: "superseded", Verdict.UNKNOWN: "unknown"}
+_COUNTED = {
+    RevisionKind.START: "started",
+    RevisionKind.UPDATE: "updated",
+    RevisionKind.END: "ended",
+}
+
+
+def counts(receipts: list[RevisionReceipt], running: int) -> dict[str, Any]:
+    """What became of the cards, and of the people for whom there is none, under the words of the API.
+
+    `waiting` is what has no verdict yet; `noop` counts the running cards that nothing was due for.
+    """
+    found: Counter[str] = Counter()
+    refused_by: Counter[str] = Counter()
+    for receipt in receipts:
+        for verdict, count in receipt.verdicts.items():
+            found[_word(receipt.kind, verdict)] += count
+        for reasons in (receipt.refusals, receipt.misses):
+            refused_by.update({why: count for why, count in reasons.items() if why != "ALREADY_RUNNING"})
+    found["noop"] = 0 if receipts else running
+    return {name: found[name] for name in COUNTS} | {"refused": dict(refused_by)}
+
+
+def _word(kind: RevisionKind, verdict: Verdict) -> str:
+    if verdict in OPEN:
+        return "waiting"
+    return _COUNTED[kind] if verdict is Verdict.ACCEPTED else _WORDS.get(verdict, "others")
+
+
+def is_settled(receipts: list[RevisionReceipt]) -> bool:
+    """Whether nothing is open any more."""
+    return not any(one.unplanned or any(verdict in OPEN for verdict in one.verdicts) for one in receipts)
+
+
+def shown(receipt: ActivityReceipt, extra: Mapping[str, Any]) -> dict[str, Any]:
+    """An activity as the API shows it."""
+    activity = receipt.activity
+    return {
+        "id": receipt.names[0] if receipt.names else f"#{activity.activity_id}",
+        "phase": activity.phase.name.lower(),
+        "revision": activity.newest,
+        "type": activity.attributes_type,
+        "attributes": _raw(activity.attributes),
+        "state": _raw(activity.state),
+        "cards": {status.name.lower(): receipt.cards.get(status, 0) for status in CardStatus},
+        "created_at": activity.created_at,
+        "ends_at": None if activity.ends_at is None else activity.ends_at * 1000,
+        "ended_at": activity.ended_at,
+        **extra,
+    }
+
+
+def shown_revision(receipt: RevisionReceipt) -> dict[str, Any]:
+    """A revision with what became of it."""
+    return {
+        "revision": receipt.number,
+        "kind": receipt.kind.name.lower(),
+        "created_at": receipt.created_at,
+        "timestamp": receipt.timestamp,
+        "priority": receipt.priority,
+        "settled": is_settled([receipt]),
+        "verdicts": {verdict.name.lower(): count for verdict, count in receipt.verdicts.items()},
+        "refused": {**receipt.refusals, **receipt.misses},
+    }
+
+
+def shown_card(receipt: CardReceipt) -> dict[str, Any]:
+    """A card: whether the phone shows what it should, and if not, why."""
+    return {
+        "number": receipt.number,
+        "installation_id": receipt.installation_id,
+        "user": receipt.ext_id,
+        "status": receipt.status.name.lower(),
+        "revision": receipt.target,
+        "verdict": None if receipt.verdict is None else receipt.verdict.name.lower(),
+        "reason": receipt.reason,
+    }
+
+
+def _raw(value: bytes | None) -> msgspec.Raw | None:
+    return None if value is None else msgspec.Raw(value)
+
+
+def is_running(activity: Activity) -> bool:
+    """Whether it goes on."""
+    return activity.phase is Phase.RUNNING

@@ -1,0 +1,117 @@
+"""What goes in and comes out of `/v1/activities`, as JSON Schema."""
+
+from skerry.api.schemas import BOOLEAN, DATE, GROUP_ID, MOMENT, OBJECT, Schema, either, fields, items, text
+
+COUNT: Schema = {"type": "integer", "minimum": 0}
+NUMBER: Schema = {"type": "integer", "minimum": 0, "maximum": 10**15 - 1}
+NULL: Schema = {"type": "null"}
+COUNTED: Schema = {"type": "object", "additionalProperties": COUNT}
+DURATION: Schema = {
+    "type": "string",
+    "pattern": "^PT([1-9][0-9]?H|[1-9][0-9]{0,2}M|[1-9][0-9]{0,3}S)$",
+    "description": "An ISO 8601 duration of at most 30 days, such as PT2H.",
+}
+_CLOSED = {"additionalProperties": False}
+VERSION: Schema = {
+    "type": "integer",
+    "minimum": 0,
+    "maximum": 2**53,
+    "description": "Your own number: rises with each change; a lower one than the last is refused with 409.",
+}
+_TEXT_OR_KEY = either(
+    text(1024, 0),
+    fields(("loc-key",), **{"loc-key": text(256), "loc-args": items(text(256, 0), 0, 10)}),
+)
+ALERT = fields(("title", "body"), title=_TEXT_OR_KEY, body=_TEXT_OR_KEY, sound=text(128)) | {
+    "description": "Apple's alert. The phones light up; a start has one in any case, an empty one where you send none."
+}
+STATE = OBJECT | {"description": "The whole state. Reaches the phone byte for byte."}
+PUT: Schema = (
+    fields(
+        ("state",),
+        state=STATE,
+        type=GROUP_ID | {"description": "Name of the app's ActivityAttributes type; needed for a start."},
+        attributes=OBJECT
+        | {"description": "Needed for a start, fixed while it runs. Reaches the phone byte for byte."},
+        alert=ALERT,
+        audience=OBJECT | {"description": "Who gets the activity; those it does not run on are started."},
+        priority={"enum": [5, 10, "auto"], "default": "auto", "description": "auto: 10 while the budget lasts."},
+        important=BOOLEAN | {"description": "With auto: a person must look now, spend the budget."},
+        relevance={"type": "number", "minimum": -1e9, "maximum": 1e9, "description": "Apple's relevance-score."},
+        stale_at=DATE,
+        dismiss_at=DATE,
+        ends_at=DATE | {"description": "When it ends by itself; in the future."},
+        version=VERSION,
+        dismissal=either(
+            {"enum": ["final", "until_next_alert", "ignore"]}, fields(("after",), after=DURATION) | _CLOSED
+        )
+        | {"default": "final", "description": "What a person's swipe means for later starts on that device."},
+        stale_after=DURATION,
+        silence_ttl=DURATION,
+        frequent_updates=BOOLEAN | {"description": "The app has NSSupportsLiveActivitiesFrequentUpdates."},
+        late_joiners=BOOLEAN | {"description": "Start it on devices that come to match the audience later."},
+    )
+    | _CLOSED
+)
+END: Schema = fields(state=STATE, alert=ALERT, dismiss_at=DATE, version=VERSION) | _CLOSED
+PHASE: Schema = {"enum": ["running", "ended"]}
+OUTCOME = fields(
+    ("id", "revision", "phase", "result", "settled", "counts"),
+    id=either(GROUP_ID, NULL),
+    revision=COUNT,
+    phase=PHASE,
+    result={"enum": ["created", "changed", "noop"]},
+    priority=either({"enum": [5, 10]}, NULL),
+    settled=BOOLEAN | {"description": "Whether each push of this change has its verdict."},
+    counts=fields(
+        ("started", "updated", "ended", "held", "waiting", "superseded", "unknown", "noop", "renewed", "refused"),
+        **dict.fromkeys(
+            ("started", "updated", "ended", "held", "waiting", "superseded", "unknown", "noop", "renewed"), COUNT
+        ),
+        refused=COUNTED,
+    ),
+)
+ACTIVITY = fields(
+    ("id", "phase", "revision", "cards"),
+    id=text(300),
+    phase=PHASE,
+    revision=COUNT,
+    type=either(GROUP_ID, NULL),
+    attributes=either(OBJECT, NULL),
+    state=either(OBJECT, NULL),
+    cards=COUNTED,
+    created_at=MOMENT,
+    ends_at=either(MOMENT, NULL),
+    ended_at=either(MOMENT, NULL),
+    version=either(VERSION, NULL),
+    late_joiners=BOOLEAN,
+    dismissal=either(text(32), NULL),
+    high_priority_left=either(COUNT, NULL),
+)
+REVISION = fields(
+    ("revision", "kind", "settled", "verdicts", "refused"),
+    revision=COUNT,
+    kind={"enum": ["start", "update", "end"]},
+    created_at=MOMENT,
+    timestamp=COUNT,
+    priority={"enum": [5, 10]},
+    settled=BOOLEAN,
+    verdicts=COUNTED,
+    refused=COUNTED,
+)
+CARDS = fields(
+    ("cards", "next_after"),
+    cards=items(
+        fields(
+            ("number", "status", "revision"),
+            number=COUNT,
+            installation_id=either(text(128), NULL),
+            user=either(text(512), NULL),
+            status={"enum": ["starting", "live", "ended", "dismissed", "lost", "moved"]},
+            revision=COUNT,
+            verdict=either(text(32), NULL),
+            reason=either(text(256), NULL),
+        )
+    ),
+    next_after=either(COUNT, NULL),
+)

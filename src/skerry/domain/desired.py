@@ -1,0 +1,137 @@
+"""The desired state: what a caller says an activity should show, for whom, and the policies it lives by.
+
+Pure. A caller says it as often as it likes; what has to be done is the difference to what was said before.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from skerry.domain.activity import Activity
+from skerry.domain.audience import Audience
+from skerry.domain.budget import Meter
+from skerry.domain.ids import ActivityId, GroupId, Millis, RevisionNumber, Seconds
+
+NEVER: Final = Millis(2**62)
+"""A moment that does not come."""
+
+
+class Swipe(StrEnum):
+    """What a person's swipe means for later starts of the activity on that device."""
+
+    FINAL = "final"
+    """The activity does not come back."""
+    UNTIL_NEXT_ALERT = "until_next_alert"
+    """It comes back with the next revision that alerts."""
+    AFTER = "after"
+    """It may come back with a revision that comes some time after the swipe."""
+    IGNORE = "ignore"
+    """It comes back with the next revision."""
+
+
+class Priority(StrEnum):
+    """How urgently a state is pushed."""
+
+    LOW = "5"
+    HIGH = "10"
+    AUTO = "auto"
+    """High where a person must look and while the budget lasts, else low."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """How an activity lives. Durations in milliseconds; None: never."""
+
+    swipe: Swipe = Swipe.FINAL
+    swipe_for: Millis = Millis(0)
+    """With `AFTER`: how long a swipe keeps the activity away."""
+    stale_after: Millis | None = None
+    """After the last revision, where that says no `stale_at`."""
+    silence_ttl: Millis | None = None
+    """The activity ends where its caller says nothing for so long."""
+    dismiss_at: Seconds | None = None
+    """When cards leave the Lock Screen after the activity has ended by itself."""
+    frequent: bool = False
+    """The app has `NSSupportsLiveActivitiesFrequentUpdates`: its budget is larger."""
+    late_joiners: bool = True
+    """Start the activity on devices that come to match the audience later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What a caller wants to be so. `state`, `attributes` and `alert` are raw JSON objects."""
+
+    group_id: GroupId
+    state: bytes
+    attributes_type: str | None = None
+    """None: as before. A new activity needs it, and `attributes`, where it has an audience."""
+    attributes: bytes | None = None
+    alert: bytes | None = None
+    """With a new state the phones alert; a start that has none shows the activity's name."""
+    audience: Audience | None = None
+    """None: as before; without any, only devices that report the activity by themselves follow it."""
+    priority: Priority = Priority.AUTO
+    important: bool = False
+    """With `AUTO`: a person must look, so the budget is spent."""
+    relevance: float | None = None
+    stale_at: Seconds | None = None
+    ends_at: Seconds | None = None
+    version: int | None = None
+    """The caller's own number: rises with each change, and a lower one than the last is refused."""
+    policies: Policies = Policies()
+
+    @property
+    def digest(self) -> bytes:
+        """What phones would notice: the same digest again asks for nothing new."""
+        shown = (
+            self.state, self.alert, self.attributes_type, self.attributes, self.relevance, self.stale_at, self.ends_at
+        )  # fmt: skip
+        return hashlib.blake2b(msgspec.json.encode([_text(one) for one in shown]), digest_size=16).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is kept of the last desired state of an activity, beside the activity itself."""
+
+    activity_id: ActivityId
+    digest: bytes
+    audience: Audience | None
+    policies: Policies
+    version: int | None = None
+    alerted_at: Millis = Millis(0)
+    """When the newest revision with an alert was accepted."""
+    pushed_at: Millis = Millis(0)
+    """When the newest revision is due on the wire: the next one that may wait goes a second later."""
+    start: RevisionNumber = RevisionNumber(0)
+    """The newest start of the present run, whose attributes and alert late joiners get; 0: there is none."""
+    meter: Meter = field(default_factory=Meter)
+
+    def swipes_since(self, now: Millis) -> Millis:
+        """Swipes at or after this moment keep the activity away from their devices."""
+        match self.policies.swipe:
+            case Swipe.FINAL:
+                return Millis(0)
+            case Swipe.UNTIL_NEXT_ALERT:
+                return self.alerted_at
+            case Swipe.AFTER:
+                return Millis(now - self.policies.swipe_for)
+            case Swipe.IGNORE:
+                return NEVER
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a wish came to."""
+
+    activity: Activity
+    revisions: tuple[RevisionNumber, ...]
+    """What was put on its way: an update, a start, both, or (nothing had changed) none."""
+    created: bool = False
+    priority: int | None = None
+
+
+def _text(value: object) -> object:
+    return value.decode() if isinstance(value, bytes) else value
