@@ -144,7 +144,6 @@ def assemble(settings: ApiSettings | None = None, *, client_address: str = "203.
         text="x",
     )
     activity = Activity(ActivityId(1), AppId(7), NOW, newest=RevisionNumber(3), state=b'{"score":1}')
-    accepted = {Verdict.ACCEPTED: 2}
     card = CardReceipt(CardNumber(1), "i-1", None, CardStatus.LIVE, RevisionNumber(3), None, None)
     receipts = Recorded(
         {
