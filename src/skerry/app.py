@@ -21,8 +21,9 @@ from skerry.activities.service import Activities
 from skerry.activities.timekeeper import Timekeeper
 from skerry.api.app import build_api
 from skerry.api.ports import ApiSettings, Services
-from skerry.apns import ApnsClient, PoolSettings
+from skerry.apns import ApnsClient, Channels, PoolSettings
 from skerry.bus.memory import MemoryBus
+from skerry.delivery.channel_keeper import ChannelKeeper
 from skerry.delivery.directory import Directory
 from skerry.delivery.planner import Planner
 from skerry.delivery.sender import Sender, SenderSettings
@@ -47,7 +48,7 @@ SWEEP_EVERY = 3600.0
 HOUR = 3_600_000
 """Milliseconds."""
 DAY = 24 * HOUR
-CHANNELS = (*(lane.name for lane in Lane), "plans", "timers")
+WAKES = (*(lane.name for lane in Lane), "plans", "timers")
 
 
 def now() -> Millis:
@@ -99,7 +100,7 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
         bus = MemoryBus()
 
         def wake() -> None:
-            bus.wake(*CHANNELS)
+            bus.wake(*WAKES)
 
         planner = Planner(clock=now, wake=wake)
         # Each room has its own view of the transaction; the one that exists shows all of them.
@@ -109,12 +110,17 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
             resend_unknown_starts=settings.delivery.unknown_start == "resend",
             unknown_start_after=Millis(int(settings.delivery.unknown_start_after_s * 1000)),
         )
+        directory = Directory(apps.app)
+        keeper = ChannelKeeper(
+            store, Channels(pushes), directory, clock=now, nap=lambda seconds: bus.nap("channels", seconds)
+        )
         sender = Sender(
             store,
             pushes,
-            Directory(apps.app),
+            directory,
             planner,
             settlement,
+            keeper,
             _sender(settings),
             clock=now,
             nap=bus.nap,
@@ -141,6 +147,7 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
             for name, work in (
                 ("sender", sender.run),
                 ("timekeeper", timekeeper.run),
+                ("channels", keeper.run),
                 ("retention", lambda: _retain(store, _keep(settings))),
             )
         ]
@@ -220,7 +227,10 @@ class _Gauges(Collector):
         waiting = GaugeMetricFamily("skerry_store_queue", "Writes waiting for the writer.", value=stats.queue_length)
         commits = CounterMetricFamily("skerry_store_commits", "Commits since the start.", value=stats.commits)
         works = CounterMetricFamily("skerry_store_works", "Units of work that shared them.", value=stats.works)
-        return [verdicts, reasons, streams, limit, queued, waiting, commits, works]
+        broadcasts = CounterMetricFamily("skerry_broadcasts", "Broadcasts by what became of them.", labels=["outcome"])
+        for outcome, count in self._sender.broadcasts.items():
+            broadcasts.add_metric([outcome.name.lower()], count)
+        return [broadcasts, verdicts, reasons, streams, limit, queued, waiting, commits, works]
 
 
 def _pool(settings: Settings) -> PoolSettings:

@@ -8,7 +8,7 @@ from skerry.domain import payload
 from skerry.domain.activity import framing_stamp
 from skerry.domain.card import CardStatus
 from skerry.domain.chunk import Chunk, Recipient
-from skerry.domain.ids import CardNumber, Millis, Seconds
+from skerry.domain.ids import CardNumber, ChannelId, Millis, RevisionNumber, Seconds
 from skerry.domain.push import Environment
 from skerry.domain.revision import Revision, RevisionKind
 from skerry.domain.verdict import Verdict
@@ -18,6 +18,9 @@ _MOVED, _STARTING = int(CardStatus.MOVED), int(CardStatus.STARTING)
 """Plain numbers: a million cards are asked, and Python 3.11 looks members of an enum up through a function."""
 
 
+NO_CHANNELS: Mapping[Environment, ChannelId] = {}
+
+
 @dataclass(frozen=True, slots=True)
 class Shipment:
     """The same body to some cards of a chunk in one environment."""
@@ -25,6 +28,8 @@ class Shipment:
     environment: Environment
     body: bytes
     recipients: Sequence[Recipient]
+    channel: ChannelId | None = None
+    """On which the cards of a start will listen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,13 @@ class Framed:
     stamp: Seconds
     shipments: Sequence[Shipment]
     verdicts: Mapping[CardNumber, Verdict] = field(default_factory=dict)
+    shown: RevisionNumber = RevisionNumber(0)
+    """The revision whose state the body shows."""
+
+    @property
+    def listening(self) -> list[CardNumber]:
+        """The cards that are being started on a channel."""
+        return [one.number for shipment in self.shipments if shipment.channel for one in shipment.recipients]
 
 
 def frame(
@@ -44,6 +56,7 @@ def frame(
     numbers: Sequence[CardNumber],
     default: Environment,
     now: Millis,
+    channels: Mapping[Environment, ChannelId] = NO_CHANNELS,
 ) -> Framed:
     """Decide for each card of `numbers` whether and what to push.
 
@@ -55,12 +68,14 @@ def frame(
         numbers: the cards whose turn it is.
         default: where to try devices that have not said theirs.
         now: the time.
+        channels: for a start: where phones that can are to listen.
     """
     by_number = {one.number: one for one in recipients}
     stamp = framing_stamp(revision, now, chunk.floor)
     superseded = newer is not None and revision.supersedable
     verdicts: dict[CardNumber, Verdict] = {}
     groups: dict[tuple[Environment, bool], list[Recipient]] = defaultdict(list)
+    shown = newer.number if newer is not None else revision.number
     starting = revision.kind is RevisionKind.START
     for number in numbers:
         one = by_number.get(number)
@@ -71,11 +86,12 @@ def frame(
             groups[one.environment or default, starting and one.modern].append(one)
     # A start that waited shows the newest state at once; its attributes and alert are its own.
     state = newer.state if newer is not None and starting else None
-    shipments = [
-        Shipment(environment, payload.body(revision, stamp, state=state, input_push_token=modern), group)
-        for (environment, modern), group in groups.items()
-    ]
-    return Framed(stamp, shipments, verdicts)
+    shipments = []
+    for (environment, modern), group in groups.items():
+        channel = channels.get(environment) if modern else None
+        body = payload.body(revision, stamp, state=state, input_push_token=modern, channel=channel)
+        shipments.append(Shipment(environment, body, group, channel))
+    return Framed(stamp, shipments, verdicts, shown)
 
 
 def _unsendable(one: Recipient | None, *, starting: bool) -> Verdict | None:
@@ -88,4 +104,6 @@ def _unsendable(one: Recipient | None, *, starting: bool) -> Verdict | None:
         return Verdict.OVER if one.token is None else None
     if one.status in _OVER:
         return Verdict.OVER
+    if one.on_channel:
+        return Verdict.ON_CHANNEL
     return Verdict.HELD if one.token is None else None

@@ -11,11 +11,12 @@ from skerry.delivery.ports import Transaction
 from skerry.domain.activity import Activity
 from skerry.domain.audience import Audience
 from skerry.domain.card import Card
-from skerry.domain.chunk import CHUNK_SIZE, LARGE_AUDIENCE, Chunk, Lane, fresh_verdicts
+from skerry.domain.channel import LINGERS_FOR
+from skerry.domain.chunk import CHANNEL, CHUNK_SIZE, LARGE_AUDIENCE, Chunk, Lane, fresh_verdicts
 from skerry.domain.commands import Pace
 from skerry.domain.ids import CardNumber, ChunkId, DeviceId, Millis, RevisionNumber, Seconds
 from skerry.domain.plan import Plan
-from skerry.domain.revision import Revision
+from skerry.domain.revision import Revision, RevisionKind
 from skerry.domain.unit_of_work import UnitOfWork
 from skerry.domain.verdict import Verdict
 
@@ -89,10 +90,23 @@ class Planner:
         `due_at`: not before this time, so that a burst of updates becomes one push.
         """
         tx.outbox.supersede(activity.activity_id, revision.number)
+        now = self._clock()
         last = CardNumber(activity.next_card - 1)
-        if last >= first:
-            chunks = _chunks(activity, revision.number, first, last, self._clock())
-            tx.outbox.add_chunks([replace(chunk, due_at=max(chunk.due_at, due_at)) for chunk in chunks])
+        if last < first:
+            return
+        chunks = _chunks(activity, revision.number, first, last, now)
+        channels = tx.channels.of_activity(activity.activity_id)
+        if any(one.carries(revision) for one in channels):
+            chunks += _chunks(activity, revision.number, CHANNEL, CHANNEL, now)
+        if channels and revision.kind is RevisionKind.END:
+            tx.channels.retire(activity.activity_id, Millis(revision.created_at + LINGERS_FOR))
+        tx.outbox.add_chunks([replace(chunk, due_at=max(chunk.due_at, due_at)) for chunk in chunks])
+
+    def plan_broadcast(self, tx: Transaction, activity: Activity) -> None:
+        """The newest revision once more, for those who began to listen while it went out."""
+        target = activity.channel_target
+        if not tx.outbox.will_cover(activity.activity_id, target, CHANNEL):
+            tx.outbox.add_chunks(_chunks(activity, target, CHANNEL, CHANNEL, self._clock()))
 
     def plan_card(self, tx: Transaction, activity: Activity, card: Card, floor: Seconds) -> None:
         """The newest revision for one card that has just become reachable, unless it is on its way already."""

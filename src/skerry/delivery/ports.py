@@ -7,11 +7,12 @@ from typing import Protocol
 from skerry.domain.activity import Activity
 from skerry.domain.audience import Audience
 from skerry.domain.card import Card
+from skerry.domain.channel import ActivityChannel, Broadcast, Channel, Published, StoragePolicy
 from skerry.domain.chunk import Chunk, Depth, Lane, Recipient
 from skerry.domain.desired import Standing
-from skerry.domain.ids import ActivityId, AppId, CardNumber, ChunkId, DeviceId, Millis, RevisionNumber
+from skerry.domain.ids import ActivityId, AppId, CardNumber, ChannelId, ChunkId, DeviceId, Millis, RevisionNumber
 from skerry.domain.plan import Plan, Reachable
-from skerry.domain.push import Environment, Outcomes, PushBatch, Rejected, Route
+from skerry.domain.push import Environment, Outcomes, PushBatch, Rejected, Result, Route
 from skerry.domain.revision import Revision
 from skerry.domain.timer import TimerKind
 from skerry.domain.verdict import Verdict
@@ -155,10 +156,38 @@ class CardRecords(Protocol):
     ) -> set[DeviceId]:
         """Which of the devices run the activity already."""
 
+    def listen(self, activity_id: ActivityId, numbers: Sequence[CardNumber], *, live: bool) -> None:
+        """These cards are being started on the activity's channel; `live`: APNs has taken the starts."""
+
     def swiped_on(
         self, activity_id: ActivityId, first: CardNumber, devices: Sequence[DeviceId], since: Millis
     ) -> set[DeviceId]:
         """On which of the devices a person swiped a card numbered from `first` away, at or after `since`."""
+
+
+class ChannelRecords(Protocol):
+    """Broadcast channels, each recorded before a card is started on it."""
+
+    def add(self, channel: ActivityChannel) -> None:
+        """Record a channel."""
+
+    def of_activity(self, activity_id: ActivityId) -> list[ActivityChannel]:
+        """The channels of an activity that APNs still has, the oldest first."""
+
+    def retire(self, activity_id: ActivityId, delete_at: Millis) -> None:
+        """The run is over: its channels are deleted once nobody can listen any more."""
+
+    def due(self, now: Millis, limit: int) -> list[ActivityChannel]:
+        """Channels to delete, the longest due first."""
+
+    def remove(self, channel: ActivityChannel) -> None:
+        """APNs has deleted it."""
+
+    def put_off(self, channel: ActivityChannel, delete_at: Millis) -> None:
+        """It could not be deleted: again later."""
+
+    def next_due(self) -> Millis | None:
+        """When the next one is to be deleted."""
 
 
 class DesiredRecords(Protocol):
@@ -192,6 +221,8 @@ class Transaction(Protocol):
     def timers(self) -> TimerRecords: ...
     @property
     def desired(self) -> DesiredRecords: ...
+    @property
+    def channels(self) -> ChannelRecords: ...
 
 
 class PushService(Protocol):
@@ -209,11 +240,36 @@ class PushTarget:
     topic: str
 
 
+class ChannelService(Protocol):
+    """Channels on the wire. Nothing raises but cancellation."""
+
+    async def create(self, route: Route, bundle_id: str, storage: StoragePolicy) -> Result[Channel]:
+        """Make a channel, at the management host."""
+
+    async def delete(self, route: Route, bundle_id: str, channel_id: ChannelId) -> Result[None]:
+        """Remove a channel, at the management host."""
+
+    async def publish(self, route: Route, broadcast: Broadcast) -> Result[Published]:
+        """Send a broadcast, at the host of device pushes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelTarget:
+    """Where an app's channels of one environment are managed and published to."""
+
+    management: Route
+    push: Route
+    bundle_id: str
+
+
 class AppDirectory(Protocol):
     """The apps' push configuration."""
 
     async def target(self, app_id: AppId, environment: Environment) -> PushTarget | None:
         """Where to push; None: the app has no APNs key yet."""
+
+    async def channels(self, app_id: AppId, environment: Environment) -> ChannelTarget | None:
+        """Where channels are; None: the app has no APNs key yet."""
 
     async def default_environment(self, app_id: AppId) -> Environment:
         """Where to try devices that have not said theirs."""

@@ -10,13 +10,17 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from skerry.delivery.framing import Framed, Shipment, frame
+from skerry.delivery.channel_keeper import ChannelKeeper
+from skerry.delivery.framing import NO_CHANNELS, Framed, Shipment, frame
 from skerry.delivery.planner import Planner
 from skerry.delivery.ports import AppDirectory, PushService, Transaction
 from skerry.delivery.settlement import Answer, Settlement
-from skerry.domain.activity import Activity
-from skerry.domain.chunk import Chunk, ChunkState, Lane, Recipient
-from skerry.domain.ids import CardNumber, ChunkId, Millis
+from skerry.domain import payload
+from skerry.domain.activity import Activity, framing_stamp
+from skerry.domain.card import CardStatus
+from skerry.domain.channel import STORED_FOR, ActivityChannel, Broadcast, StoragePolicy
+from skerry.domain.chunk import CHANNEL, Chunk, ChunkState, Lane, Recipient
+from skerry.domain.ids import CardNumber, ChannelId, ChunkId, DeviceId, Millis, Seconds
 from skerry.domain.push import Environment, Outcome, Outcomes, PushBatch
 from skerry.domain.revision import Revision, RevisionKind
 from skerry.domain.timer import Timer
@@ -52,6 +56,10 @@ class Claimed:
     revision: Revision
     newer: Revision | None
     recipients: Sequence[Recipient]
+    uses_channel: bool = False
+    """Whether phones that can are started on a channel."""
+    channels: Sequence[ActivityChannel] = ()
+    """That the revision is broadcast to."""
 
 
 @dataclass(slots=True)
@@ -82,6 +90,7 @@ class Sender:
         apps: AppDirectory,
         planner: Planner,
         settlement: Settlement,
+        channels: ChannelKeeper,
         settings: SenderSettings,
         *,
         clock: Callable[[], Millis],
@@ -94,6 +103,7 @@ class Sender:
         self._apps = apps
         self._planner = planner
         self._settlement = settlement
+        self._channels = channels
         self._settings = settings
         self._clock = clock
         self._nap = nap
@@ -103,6 +113,8 @@ class Sender:
         """How many pushes ended in which verdict since the process began."""
         self.reasons: Counter[str] = Counter()
         """How many refusals by APNs' reason."""
+        self.broadcasts: Counter[Outcome] = Counter()
+        """How many broadcasts ended how."""
 
     async def run(self) -> None:
         """Recover what a dead sender left, then send until cancelled."""
@@ -166,7 +178,9 @@ class Sender:
 
     async def _send(self, claimed: Claimed) -> None:
         default = await self._apps.default_environment(claimed.chunk.app_id)
-        if claimed.revision.kind is RevisionKind.START:
+        if claimed.chunk.is_broadcast:
+            await self._send_broadcast(claimed)
+        elif claimed.revision.kind is RevisionKind.START:
             await self._send_start(claimed, default)
         else:
             await self._send_revision(claimed, default)
@@ -175,7 +189,7 @@ class Sender:
         """An update or end: it may be repeated, so nothing is written first but a stamp that had to rise."""
         framed = self._frame(claimed, claimed.chunk.open_numbers, default)
         if framed.stamp > claimed.activity.last_timestamp:
-            await self._store.write(lambda tx: _raise_stamp(tx, claimed.activity, framed))
+            await self._store.write(lambda tx: _raise_stamp(tx, claimed.activity, framed.stamp))
         answers = await self._ship(claimed.chunk, claimed.revision, framed.shipments)
         if answers is None:
             await self._store.write(lambda tx: self._put_off(tx, claimed.chunk))
@@ -195,14 +209,50 @@ class Sender:
         )
         self._count(framed, answers)
 
+    async def _send_broadcast(self, claimed: Claimed) -> None:
+        """One push to each of the activity's channels; it may be repeated, as an update may."""
+        revision, now = claimed.revision, self._clock()
+        if claimed.newer is not None and revision.supersedable:
+            await self._settle_broadcast(claimed, {CHANNEL: Verdict.SUPERSEDED}, [])
+            return
+        stamp = framing_stamp(revision, now)
+        if stamp > claimed.activity.last_timestamp:
+            await self._store.write(lambda tx: _raise_stamp(tx, claimed.activity, stamp))
+        body = payload.body(revision, stamp)
+        answers = []
+        for one in claimed.channels:
+            stored = one.channel.storage is StoragePolicy.MOST_RECENT_MESSAGE_STORED
+            expiration = now // 1000 + STORED_FOR if stored else 0
+            target = await self._apps.channels(one.app_id, one.environment)
+            bundle_id = "" if target is None else target.bundle_id
+            broadcast = Broadcast(bundle_id, one.channel, body, expiration, revision.priority)
+            outcome, rejected = await self._channels.publish(one, broadcast)
+            answers.append(Answer(_listener(one.environment), one.environment, outcome, rejected))
+        # The worst counts: a repeat does the others no harm.
+        worst = max(answers, key=lambda one: one.outcome, default=None)
+        verdicts = {} if worst is not None else {CHANNEL: Verdict.NO_CARD}
+        await self._settle_broadcast(claimed, verdicts, [worst] if worst is not None else [])
+
+    async def _settle_broadcast(
+        self, claimed: Claimed, verdicts: Mapping[CardNumber, Verdict], answers: Sequence[Answer]
+    ) -> None:  # fmt: skip
+        now = self._clock()
+        await self._store.write(
+            lambda tx: self._settlement.settle(tx, claimed.chunk, claimed.revision, verdicts, answers, now, last=True)
+        )
+        for answer in answers:
+            self.broadcasts[answer.outcome] += 1
+
     async def _send_start(self, claimed: Claimed, default: Environment) -> None:
         """A start, window by window: each is on disk as "in flight" before it is sent, and never sent again blindly."""
         chunk = claimed.chunk
         numbers = chunk.open_numbers
+        listeners = {one.environment or default for one in claimed.recipients if one.modern}
+        channels = await self._channels.ensure(claimed.activity, listeners) if claimed.uses_channel else {}
         size = self._settings.start_window
         windows = [numbers[low : low + size] for low in range(0, len(numbers), size)] or [[]]
         for place, window in enumerate(windows):
-            framed, chunk = await self._store.write(self._window_work(claimed, chunk, window, default))
+            framed, chunk = await self._store.write(self._window_work(claimed, chunk, window, default, channels))
             answers = await self._ship(chunk, claimed.revision, framed.shipments)
             if answers is None:
                 await self._store.write(lambda tx, chunk=chunk: self._put_off(tx, chunk))  # type: ignore[misc]
@@ -213,12 +263,19 @@ class Sender:
             self._count(framed, answers)
 
     def _window_work(
-        self, claimed: Claimed, chunk: Chunk, window: Sequence[CardNumber], default: Environment
-    ) -> Callable[[Transaction], tuple[Framed, Chunk]]:  # fmt: skip
+        self,
+        claimed: Claimed,
+        chunk: Chunk,
+        window: Sequence[CardNumber],
+        default: Environment,
+        channels: Mapping[Environment, ChannelId],
+    ) -> Callable[[Transaction], tuple[Framed, Chunk]]:
         def work(tx: Transaction) -> tuple[Framed, Chunk]:
             fresh = _claimed(tx, chunk) or claimed
-            framed = self._frame(fresh, window, default)
-            _raise_stamp(tx, fresh.activity, framed)
+            framed = self._frame(fresh, window, default, channels)
+            _raise_stamp(tx, fresh.activity, framed.stamp)
+            if framed.listening:
+                tx.activities.listen(chunk.activity_id, framed.listening, live=False)
             board = bytearray(chunk.verdicts)
             for shipment in framed.shipments:
                 for one in shipment.recipients:
@@ -233,18 +290,28 @@ class Sender:
         self, claimed: Claimed, chunk: Chunk, framed: Framed, answers: Answers, *, last: bool
     ) -> Callable[[Transaction], Chunk]:  # fmt: skip
         now = self._clock()
-        return lambda tx: self._settlement.settle(
-            tx,
-            chunk,
-            claimed.revision,
-            framed.verdicts,
-            answers.others,
-            now,
-            last=last,
-            accepted=answers.accepted,
-        )
 
-    def _frame(self, claimed: Claimed, numbers: Sequence[CardNumber], default: Environment) -> Framed:
+        def work(tx: Transaction) -> Chunk:
+            settled = self._settlement.settle(
+                tx, chunk, claimed.revision, framed.verdicts, answers.others, now, last=last, accepted=answers.accepted
+            )
+            accepted = [n for n in framed.listening if settled.verdicts[n - chunk.first] == Verdict.ACCEPTED]
+            if accepted:
+                tx.activities.listen(chunk.activity_id, accepted, live=True)
+                current = tx.activities.get(chunk.activity_id)
+                if current is not None and current.channel_target > framed.shown:
+                    self._planner.plan_broadcast(tx, current)  # it went out before these could hear it
+            return settled
+
+        return work
+
+    def _frame(
+        self,
+        claimed: Claimed,
+        numbers: Sequence[CardNumber],
+        default: Environment,
+        channels: Mapping[Environment, ChannelId] = NO_CHANNELS,
+    ) -> Framed:
         return frame(
             claimed.chunk,
             claimed.revision,
@@ -253,6 +320,7 @@ class Sender:
             numbers,
             default,
             self._clock(),
+            channels,
         )
 
     def _put_off(self, tx: Transaction, chunk: Chunk) -> None:
@@ -299,17 +367,34 @@ def _claimed(tx: Transaction, chunk: Chunk) -> Claimed | None:
         # The activity was erased meanwhile: there is nobody left to send to.
         tx.outbox.save(replace(chunk, state=ChunkState.SETTLED))
         return None
-    target = activity.target_of(chunk.first)
+    target = activity.channel_target if chunk.is_broadcast else activity.target_of(chunk.first)
     newer = tx.activities.revision(chunk.activity_id, target) if target > chunk.revision else None
-    if revision.kind is RevisionKind.START:
-        recipients = tx.outbox.start_recipients(chunk, revision.attributes_type or "")
-    else:
-        recipients = tx.outbox.card_recipients(chunk)
-    return Claimed(chunk, activity, revision, newer, recipients)
+    if chunk.is_broadcast:
+        channels = [one for one in tx.channels.of_activity(chunk.activity_id) if one.carries(revision)]
+        return Claimed(chunk, activity, revision, newer, (), channels=channels)
+    if revision.kind is not RevisionKind.START:
+        return Claimed(chunk, activity, revision, newer, tx.outbox.card_recipients(chunk))
+    recipients = tx.outbox.start_recipients(chunk, revision.attributes_type or "")
+    standing = tx.desired.get(chunk.activity_id)
+    return Claimed(chunk, activity, revision, newer, recipients, standing is not None and standing.uses_channel)
 
 
-def _raise_stamp(tx: Transaction, activity: Activity, framed: Framed) -> None:
+def _listener(environment: Environment) -> Recipient:
+    """The channel as the recipient of a broadcast."""
+    return Recipient(
+        CHANNEL,
+        DeviceId(0),
+        int(CardStatus.LIVE),
+        None,
+        environment,
+        environment_proved=True,
+        other_environment_tried=True,
+        modern=True,
+    )
+
+
+def _raise_stamp(tx: Transaction, activity: Activity, stamp: Seconds) -> None:
     """A stamp that was made anew is committed as the last used one, so that later revisions rise above it."""
     current = tx.activities.get(activity.activity_id)
-    if current is not None and framed.stamp > current.last_timestamp:
-        tx.activities.save(replace(current, last_timestamp=framed.stamp))
+    if current is not None and stamp > current.last_timestamp:
+        tx.activities.save(replace(current, last_timestamp=stamp))

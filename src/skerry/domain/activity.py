@@ -55,6 +55,11 @@ class Activity:
         """The newest revision that the card with this number must end on; 0: what it was started with."""
         return self.end_revision if number < self.first_card else self.newest_state
 
+    @property
+    def channel_target(self) -> RevisionNumber:
+        """The newest revision that whoever listens on the activity's channel must end on."""
+        return self.newest_state if self.phase is Phase.RUNNING else self.end_revision
+
 
 @dataclass(frozen=True, slots=True)
 class Start:

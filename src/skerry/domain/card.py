@@ -16,7 +16,7 @@ class CardStatus(IntEnum):
     STARTING = 1
     """A start is planned or sent; no update token yet."""
     LIVE = 2
-    """The device has reported an update token."""
+    """The device has reported an update token, or was started on a channel."""
     ENDED = 3
     """Closed after the activity's own end."""
     DISMISSED = 4

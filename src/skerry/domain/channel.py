@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import Final
 
-from skerry.domain.ids import ChannelId
-from skerry.domain.push import Rejected
+from skerry.domain.ids import ActivityId, AppId, CardNumber, ChannelId, Millis
+from skerry.domain.push import Environment, Rejected
+from skerry.domain.revision import Revision
 
 MAX_BROADCAST_BODY: Final = 5120
 """Bytes of a broadcast. The phone still takes no more than 4096 of attributes and content state (apple.md 3.2)."""
@@ -19,6 +20,10 @@ MOST_CHANNELS: Final = 10_000
 
 STORED_FOR: Final = 8 * 3600
 """Seconds that APNs keeps a broadcast for a phone that is offline, at most."""
+
+
+LINGERS_FOR: Final = (4 * 3600 + 300) * 1000
+"""Milliseconds after the end of its run for which a channel is kept: so long an ended card may stay (apple.md 4.5)."""
 
 
 class StoragePolicy(IntEnum):
@@ -36,6 +41,29 @@ class Channel:
 
     channel_id: ChannelId
     storage: StoragePolicy
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityChannel:
+    """A channel that was made for one run of an activity."""
+
+    app_id: AppId
+    activity_id: ActivityId
+    first_card: CardNumber
+    """Of the run."""
+    environment: Environment
+    channel: Channel
+    created_at: Millis
+    delete_at: Millis | None = None
+    """`LINGERS_FOR` after the end of the run; None: it is in use."""
+
+    def carries(self, revision: Revision) -> bool:
+        """Whether its listeners must get this revision: one of its own run that came after it was made.
+
+        Whoever was started on it before that was started with the newest state.
+        """
+        over = revision.created_at if self.delete_at is None else self.delete_at - LINGERS_FOR
+        return self.created_at <= revision.created_at <= over
 
 
 @dataclass(frozen=True, slots=True)

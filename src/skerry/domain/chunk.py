@@ -27,6 +27,9 @@ class Lane(IntEnum):
     LARGE = 1
 
 
+CHANNEL = CardNumber(0)
+"""The number that no card has: a chunk of it alone is the revision's broadcast to the activity's channels."""
+
 LARGE_AUDIENCE = 4 * CHUNK_SIZE
 """Cards from which a revision's chunks take the lane of the large."""
 
@@ -56,6 +59,11 @@ class Chunk:
         return self.last - self.first + 1
 
     @property
+    def is_broadcast(self) -> bool:
+        """Whether it is for the activity's channels rather than for cards."""
+        return self.first == CHANNEL
+
+    @property
     def open_numbers(self) -> list[CardNumber]:
         """The cards that still have to be sent to."""
         return [CardNumber(self.first + place) for place, byte in enumerate(self.verdicts) if byte in OPEN]
@@ -83,7 +91,9 @@ class Recipient:
     environment_proved: bool
     other_environment_tried: bool
     modern: bool
-    """Understands `input-push-token`."""
+    """Understands `input-push-token` and channels: iOS 18 and later."""
+    on_channel: bool = False
+    """Was started on the activity's channel."""
 
 
 @dataclass(frozen=True, slots=True)

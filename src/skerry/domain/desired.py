@@ -41,6 +41,15 @@ class Priority(StrEnum):
     """High where a person must look and while the budget lasts, else low."""
 
 
+class Routing(StrEnum):
+    """How revisions reach phones that could listen on a broadcast channel (iOS 18 and later)."""
+
+    AUTO = "auto"
+    """By channel where the audience is open, by token where it names its users or devices."""
+    TOKENS = "tokens"
+    CHANNEL = "channel"
+
+
 @dataclass(frozen=True, slots=True)
 class Policies:
     """How an activity lives. Durations in milliseconds; None: never."""
@@ -54,6 +63,7 @@ class Policies:
     """The activity ends where its caller says nothing for so long."""
     dismiss_at: Seconds | None = None
     """When cards leave the Lock Screen after the activity has ended by itself."""
+    routing: Routing = Routing.AUTO
     frequent: bool = False
     """The app has `NSSupportsLiveActivitiesFrequentUpdates`: its budget is larger."""
     late_joiners: bool = True
@@ -108,6 +118,13 @@ class Standing:
     start: RevisionNumber = RevisionNumber(0)
     """The newest start of the present run, whose attributes and alert late joiners get; 0: there is none."""
     meter: Meter = field(default_factory=Meter)
+
+    @property
+    def uses_channel(self) -> bool:
+        """Whether phones that can are started on a channel."""
+        if self.policies.routing is Routing.AUTO:
+            return self.audience is not None and not self.audience.is_small
+        return self.policies.routing is Routing.CHANNEL
 
     def swipes_since(self, now: Millis) -> Millis:
         """Swipes at or after this moment keep the activity away from their devices."""

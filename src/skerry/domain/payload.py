@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from skerry.domain.ids import Seconds
+from skerry.domain.ids import ChannelId, Seconds
 from skerry.domain.revision import Revision, RevisionKind
 
 MAX_BODY = 4096
@@ -17,6 +17,9 @@ MAX_BODY = 4096
 
 GROUP_ID_ATTRIBUTE = "netmeraGroupId"
 """Where Netmera's Swift SDK reads the group id from (netmera.md section 4)."""
+
+_LONGEST_CHANNEL = ChannelId("=" * 44)
+"""Twice what APNs gives (24 characters, apple.md 5.2), though it promises no size."""
 
 _PLACEHOLDER = re.compile(rb"@\{([^{}\"\\]{1,64})\}")
 
@@ -28,6 +31,7 @@ def body(
     state: bytes | None = None,
     alert: bytes | None = None,
     input_push_token: bool = False,
+    channel: ChannelId | None = None,
 ) -> bytes:
     """The JSON body of a push of this revision.
 
@@ -37,12 +41,15 @@ def body(
         state: a newer state to send instead of the revision's own (a start that waited carries the newest one).
         alert: an alert to send with it instead of the revision's own.
         input_push_token: ask for an update token; understood from iOS 18 on (apple.md 4.1).
+        channel: the new card listens on this channel instead; below iOS 18 it would not start.
     """
     parts = [b'{"aps":{"timestamp":%d,"event":"%s"' % (timestamp, revision.kind.event.encode())]
     if revision.kind is RevisionKind.START:
         parts.append(b',"attributes-type":' + msgspec.json.encode(revision.attributes_type))
         parts.append(b',"attributes":' + (revision.attributes or b"{}"))
-        if input_push_token:
+        if channel is not None:
+            parts.append(b',"input-push-channel":' + msgspec.json.encode(channel))
+        elif input_push_token:
             parts.append(b',"input-push-token":1')
     shown = state if state is not None else revision.state
     if shown is not None:
@@ -62,7 +69,7 @@ def body(
 
 def largest_body(revision: Revision) -> int:
     """Bytes of the largest body that a push of this revision can have: what is checked before it is accepted."""
-    return len(body(revision, revision.timestamp, input_push_token=revision.kind is RevisionKind.START))
+    return len(body(revision, revision.timestamp, channel=_LONGEST_CHANNEL))
 
 
 def alert_of(title: str, text: str) -> bytes:

@@ -67,6 +67,8 @@ class RevisionReceipt:
     """Why people it was for could not be started."""
     unplanned: bool
     """A start whose audience has not been gone through to its end."""
+    broadcast: Verdict | None = None
+    """What became of it on the activity's channels; None: it was not broadcast."""
 
 
 @dataclass(frozen=True, slots=True)

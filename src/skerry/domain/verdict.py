@@ -34,6 +34,8 @@ class Verdict(IntEnum):
     """The card was ended, dismissed or lost before its turn."""
     DEFERRED = 11
     """Goes on in a later chunk of the same revision, because it has to wait longer or shorter than the rest."""
+    ON_CHANNEL = 12
+    """The activity's broadcast channel carries it to this card; the revision says what became of the broadcast."""
 
     @property
     def is_open(self) -> bool:

@@ -258,6 +258,23 @@ followers = Table(
     **CLUSTERED,
 )
 
+channels = Table(
+    "channels",
+    metadata,
+    Column("app_id", Integer, nullable=False),
+    Column("environment", Text, nullable=False),
+    Column("channel_id", Text, nullable=False),
+    Column("activity_id", Integer, ForeignKey("activities.activity_id"), nullable=False),
+    Column("first_card", Integer, nullable=False),  # of the run that it was made for
+    Column("storage", Integer, nullable=False),
+    Column("created_at", Integer, nullable=False),
+    Column("delete_at", Integer),  # NULL: in use
+    PrimaryKeyConstraint("app_id", "environment", "channel_id"),
+    Index("ix_channels_activity_id", "activity_id"),
+    Index("ix_channels_delete_at", "delete_at", sqlite_where=text("delete_at IS NOT NULL")),
+    **CLUSTERED,
+)
+
 cards = Table(
     "cards",
     metadata,
@@ -272,6 +289,7 @@ cards = Table(
     Column("closed_at", Integer),
     Column("reason", Text),
     Column("created_at", Integer, nullable=False),
+    Column("on_channel", Integer, nullable=False, server_default=text("0")),
     PrimaryKeyConstraint("activity_id", "number"),
     Index("ix_cards_device_id", "device_id", "activity_id"),
     Index("ix_cards_token", "token", sqlite_where=text("token IS NOT NULL")),

@@ -11,7 +11,7 @@ from skerry.api.v1.audiences import read_audience
 from skerry.api.v1.reading import Body, object_bytes, refused, seconds, text
 from skerry.domain.activity import Activity, End, Phase
 from skerry.domain.card import CardStatus
-from skerry.domain.desired import Desired, Policies, Priority, Swipe
+from skerry.domain.desired import Desired, Policies, Priority, Routing, Swipe
 from skerry.domain.ids import GroupId, Millis
 from skerry.domain.receipt import ActivityReceipt, CardReceipt, RevisionReceipt
 from skerry.domain.revision import RevisionKind
@@ -51,6 +51,7 @@ class PutBody(Body):
     dismissal: Literal["final", "until_next_alert", "ignore"] | After = "final"
     stale_after: timedelta | None = None
     silence_ttl: timedelta | None = None
+    routing: Literal["auto", "tokens", "channel"] = "auto"
     frequent_updates: bool = False
     late_joiners: bool = True
 
@@ -125,6 +126,7 @@ def _policies(body: PutBody) -> Policies:
         swipe_for=_millis(swipe_for, "dismissal.after") or Millis(0),
         stale_after=_millis(body.stale_after, "stale_after"),
         silence_ttl=_millis(body.silence_ttl, "silence_ttl"),
+        routing=Routing(body.routing),
         frequent=body.frequent_updates,
         late_joiners=body.late_joiners,
         dismiss_at=seconds(body.dismiss_at, "dismiss_at"),
@@ -171,8 +173,13 @@ def _alert(raw: msgspec.Raw) -> bytes | None:
 
 # ------------------------------------------------------------------ answers
 
-COUNTS = ("started", "updated", "ended", "held", "waiting", "superseded", "unknown", "noop", "renewed")
-_WORDS = {Verdict.HELD: "held", Verdict.SUPERSEDED: "superseded", Verdict.UNKNOWN: "unknown"}
+COUNTS = ("started", "updated", "ended", "on_channel", "held", "waiting", "superseded", "unknown", "noop", "renewed")
+_WORDS = {
+    Verdict.HELD: "held",
+    Verdict.ON_CHANNEL: "on_channel",
+    Verdict.SUPERSEDED: "superseded",
+    Verdict.UNKNOWN: "unknown",
+}
 _COUNTED = {
     RevisionKind.START: "started",
     RevisionKind.UPDATE: "updated",
@@ -204,7 +211,9 @@ def _word(kind: RevisionKind, verdict: Verdict) -> str:
 
 def is_settled(receipts: list[RevisionReceipt]) -> bool:
     """Whether nothing is open any more."""
-    return not any(one.unplanned or any(verdict in OPEN for verdict in one.verdicts) for one in receipts)
+    return not any(
+        one.unplanned or any(verdict in OPEN for verdict in (*one.verdicts, one.broadcast)) for one in receipts
+    )
 
 
 def shown(receipt: ActivityReceipt, extra: Mapping[str, Any]) -> dict[str, Any]:
@@ -234,6 +243,7 @@ def shown_revision(receipt: RevisionReceipt) -> dict[str, Any]:
         "timestamp": receipt.timestamp,
         "priority": receipt.priority,
         "settled": is_settled([receipt]),
+        "broadcast": None if receipt.broadcast is None else receipt.broadcast.name.lower(),
         "verdicts": {verdict.name.lower(): count for verdict, count in receipt.verdicts.items()},
         "refused": {**receipt.refusals, **receipt.misses},
     }

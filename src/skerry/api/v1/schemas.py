@@ -48,6 +48,8 @@ PUT: Schema = (
         | {"default": "final", "description": "What a person's swipe means for later starts on that device."},
         stale_after=DURATION,
         silence_ttl=DURATION,
+        routing={"enum": ["auto", "tokens", "channel"], "default": "auto"}
+        | {"description": "How phones with iOS 18 and later are reached; auto: by channel where the audience is open."},
         frequent_updates=BOOLEAN | {"description": "The app has NSSupportsLiveActivitiesFrequentUpdates."},
         late_joiners=BOOLEAN | {"description": "Start it on devices that come to match the audience later."},
     )
@@ -55,6 +57,7 @@ PUT: Schema = (
 )
 END: Schema = fields(state=STATE, alert=ALERT, dismiss_at=DATE, version=VERSION) | _CLOSED
 PHASE: Schema = {"enum": ["running", "ended"]}
+_COUNTS = ("started", "updated", "ended", "on_channel", "held", "waiting", "superseded", "unknown", "noop", "renewed")
 OUTCOME = fields(
     ("id", "revision", "phase", "result", "settled", "counts"),
     id=either(GROUP_ID, NULL),
@@ -63,13 +66,7 @@ OUTCOME = fields(
     result={"enum": ["created", "changed", "noop"]},
     priority=either({"enum": [5, 10]}, NULL),
     settled=BOOLEAN | {"description": "Whether each push of this change has its verdict."},
-    counts=fields(
-        ("started", "updated", "ended", "held", "waiting", "superseded", "unknown", "noop", "renewed", "refused"),
-        **dict.fromkeys(
-            ("started", "updated", "ended", "held", "waiting", "superseded", "unknown", "noop", "renewed"), COUNT
-        ),
-        refused=COUNTED,
-    ),
+    counts=fields((*_COUNTS, "refused"), **dict.fromkeys(_COUNTS, COUNT), refused=COUNTED),
 )
 ACTIVITY = fields(
     ("id", "phase", "revision", "cards"),
@@ -96,6 +93,7 @@ REVISION = fields(
     timestamp=COUNT,
     priority={"enum": [5, 10]},
     settled=BOOLEAN,
+    broadcast=either(text(32), NULL) | {"description": "What became of it on the activity's broadcast channels."},
     verdicts=COUNTED,
     refused=COUNTED,
 )

@@ -26,7 +26,13 @@ REVISIONS = """
     FROM revisions WHERE activity_id = ?1 AND number <= coalesce(?3, number) ORDER BY number DESC LIMIT ?2
 """
 
-VERDICTS = "SELECT first, last, verdicts FROM chunks WHERE activity_id = ? AND revision = ? ORDER BY chunk_id"
+VERDICTS = """
+    SELECT first, last, verdicts FROM chunks WHERE activity_id = ? AND revision = ? AND first > 0 ORDER BY chunk_id
+"""
+
+BROADCAST = """
+    SELECT verdicts FROM chunks WHERE activity_id = ? AND revision = ? AND first = 0 ORDER BY chunk_id DESC LIMIT 1
+"""
 
 REFUSALS = """
     SELECT revision, reason, count(*) FROM rejections WHERE activity_id = ? AND revision >= ? GROUP BY revision, reason
@@ -101,6 +107,7 @@ class ActivityReceiptRecords:
                 refusals.get(number, {}),
                 misses.get(number, {}),
                 bool(unplanned),
+                self._broadcast(activity_id, number),
             )
             for number, kind, timestamp, created_at, priority, unplanned in rows
         ]
@@ -131,6 +138,10 @@ class ActivityReceiptRecords:
             board[first - lowest : last - lowest + 1] = verdicts
         counts = Counter(board)
         return {Verdict(byte): counts[byte] for byte in sorted(counts) if byte not in _PASSED_OVER}
+
+    def _broadcast(self, activity_id: ActivityId, revision: RevisionNumber) -> Verdict | None:
+        row = self._connection.execute(BROADCAST, (activity_id, revision)).fetchone()
+        return None if row is None else Verdict(row[0][0])
 
     def _reasons(self, statement: str, activity_id: ActivityId, oldest: int) -> dict[int, dict[str, int]]:
         found: dict[int, dict[str, int]] = {}

@@ -63,6 +63,12 @@ RUNNING_ON = f"""
        OR (cards.status = {int(CardStatus.STARTING)} AND cards.created_at >= ?)
 """
 
+LISTEN = f"""
+    UPDATE cards SET
+        on_channel = 1, status = iif(status = {int(CardStatus.STARTING)} AND ?3, {int(CardStatus.LIVE)}, status)
+    WHERE activity_id = ?1 AND number IN (SELECT value FROM json_each(?2))
+"""
+
 # A swipe speaks for its device until a newer card of the run is there.
 SWIPED_ON = f"""
     SELECT json_group_array(cards.device_id)
@@ -157,6 +163,10 @@ class CardRecords:
         """Which of the devices have a card numbered from `first` that is live, or starting and made since."""
         row = self._connection.execute(RUNNING_ON, (_json(devices), activity_id, first, since)).fetchone()
         return {DeviceId(device_id) for device_id in _device_ids.decode(row[0])}
+
+    def listen(self, activity_id: ActivityId, numbers: Sequence[CardNumber], *, live: bool) -> None:
+        """These cards are being started on the activity's channel; `live`: APNs has taken the starts."""
+        self._connection.execute(LISTEN, (activity_id, _json(numbers), live))
 
     def swiped_on(
         self, activity_id: ActivityId, first: CardNumber, devices: Sequence[DeviceId], since: Millis

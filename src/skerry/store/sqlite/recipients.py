@@ -30,7 +30,7 @@ _DEVICE = f"""
 START_RECIPIENTS = f"""
     SELECT json_group_array(json_object(
         'number', cards.number, 'device_id', cards.device_id, 'status', cards.status,
-        'token', coalesce(typed.token, untyped.token), {_DEVICE}))
+        'on_channel', cards.on_channel, 'token', coalesce(typed.token, untyped.token), {_DEVICE}))
     FROM cards
     LEFT JOIN devices ON devices.device_id = cards.device_id
     LEFT JOIN start_tokens AS typed
@@ -44,7 +44,8 @@ START_RECIPIENTS = f"""
 
 CARD_RECIPIENTS = f"""
     SELECT json_group_array(json_object(
-        'number', cards.number, 'device_id', cards.device_id, 'status', cards.status, 'token', cards.token, {_DEVICE}))
+        'number', cards.number, 'device_id', cards.device_id, 'status', cards.status,
+        'on_channel', cards.on_channel, 'token', cards.token, {_DEVICE}))
     FROM cards
     LEFT JOIN devices ON devices.device_id = cards.device_id
     WHERE cards.activity_id = ?1 AND cards.number BETWEEN ?2 AND ?3

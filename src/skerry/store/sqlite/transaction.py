@@ -9,6 +9,7 @@ from skerry.store.sqlite.activities import ActivityRecords
 from skerry.store.sqlite.activity_receipts import ActivityReceiptRecords
 from skerry.store.sqlite.apps import AppRecords
 from skerry.store.sqlite.audiences import AudienceRecords
+from skerry.store.sqlite.channels import ChannelRecords
 from skerry.store.sqlite.desired import DesiredRecords
 from skerry.store.sqlite.devices import DeviceRecords
 from skerry.store.sqlite.notifications import NotificationRecords
@@ -36,6 +37,11 @@ class SqliteTransaction:
     def desired(self) -> DesiredRecords:
         """What callers want activities to be, and who follows them."""
         return DesiredRecords(self.connection)
+
+    @cached_property
+    def channels(self) -> ChannelRecords:
+        """Broadcast channels."""
+        return ChannelRecords(self.connection)
 
     @cached_property
     def notifications(self) -> NotificationRecords:

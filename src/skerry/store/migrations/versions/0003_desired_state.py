@@ -1,4 +1,4 @@
-"""Desired states: what callers want, beside the activities, and who follows which of them."""
+"""Desired states: what callers want, beside the activities; who follows which of them; channels that carry them."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -39,11 +39,31 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("ix_followers_activity_id", "followers", ["activity_id"])
+    op.create_table(
+        "channels",
+        sa.Column("app_id", sa.Integer, nullable=False),
+        sa.Column("environment", sa.Text, nullable=False),
+        sa.Column("channel_id", sa.Text, nullable=False),
+        sa.Column("activity_id", sa.Integer, nullable=False),
+        sa.Column("first_card", sa.Integer, nullable=False),
+        sa.Column("storage", sa.Integer, nullable=False),
+        sa.Column("created_at", sa.Integer, nullable=False),
+        sa.Column("delete_at", sa.Integer),
+        sa.PrimaryKeyConstraint("app_id", "environment", "channel_id", name="pk_channels"),
+        sa.ForeignKeyConstraint(["activity_id"], ["activities.activity_id"], name="fk_channels_activity_id"),
+        sqlite_strict=True,
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_channels_activity_id", "channels", ["activity_id"])
+    op.create_index("ix_channels_delete_at", "channels", ["delete_at"], sqlite_where=sa.text("delete_at IS NOT NULL"))
+    op.add_column("cards", sa.Column("on_channel", sa.Integer, nullable=False, server_default=sa.text("0")))
     op.create_index("ix_cards_dismissed", "cards", ["activity_id", "number"], sqlite_where=sa.text("status = 4"))
 
 
 def downgrade() -> None:
     """Back to activities that only know commands."""
+    op.drop_column("cards", "on_channel")
+    op.drop_table("channels")
     op.drop_index("ix_cards_dismissed", "cards")
     op.drop_table("followers")
     op.drop_table("desired")
