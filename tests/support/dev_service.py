@@ -42,6 +42,18 @@ class Dev:
         answer = self.client.request(method, f"/simulator/phones/phone-{number}/{what}", json=body)
         assert answer.is_success, answer.text
 
+    def put(self, activity: str, body: dict[str, Any], wait: float = 5.0) -> dict[str, Any]:
+        """`PUT /v1/activities/…`, with the time to settle."""
+        answer = self.client.put(f"/v1/activities/{activity}", params={"wait": wait}, json=body, headers=REST)
+        assert answer.is_success, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def operations(self) -> dict[str, int]:
+        """The ledger's requests by what they were."""
+        counts: dict[str, int] = self.client.get("/simulator/ledger").json()["counts"]["operations"]
+        return counts
+
     def cards(self, group: str) -> dict[int, dict[str, Any]]:
         """The cards of a group by the number of their phone."""
         numbers = [int(one["id"].removeprefix("phone-")) for one in self.client.get("/simulator/phones").json()]
@@ -70,8 +82,8 @@ def dev_service(directory: Path, phones: int, older_phones: int = 0) -> Iterator
     """Run `skerry dev` until the block is left; every phone has reported its start token when it is entered."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    arguments = ["dev", "--port", str(port), "--phones", str(phones), "--data", str(directory)]
-    arguments += ["--older-phones", str(older_phones)] if older_phones else []
+    arguments = ["dev", "--port", str(port), "--phones", str(phones), "--older-phones", str(older_phones)]
+    arguments += ["--data", str(directory)]
     process = subprocess.Popen([sys.executable, "-m", "skerry", *arguments], stdout=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     try:
