@@ -16,6 +16,7 @@ REST3_ERROR = {
     "examples": [{"code": 2020, "error": "groupId is required"}],
 }
 _IN_PATH = re.compile(r"\{(\w+)\}")
+_OURS_ONLY = frozenset({"404", "409", "412", "413", "422"})
 _BY_DEVICES = frozenset({"reportEvents"})
 _CHECKS = frozenset({"healthz", "readyz"})
 PROBLEM = {
@@ -46,7 +47,10 @@ _KEYS = {
 _REFUSALS = {
     "400": "The request is wrong; the answer says where",
     "403": "The key is not known, or may not be used from here or for this",
+    "404": "There is nothing of this name",
     "408": "The body did not arrive in time",
+    "409": "It contradicts what was accepted before; the answer says how",
+    "412": "The activity has changed since it was read",
     "413": "The body is too large",
     "422": "A field is wrong; the answer names it",
     "429": "Too many requests or too much to write: try again after Retry-After seconds",
@@ -109,9 +113,7 @@ def _operation(route: Route) -> dict[str, Any]:
 def _errors(route: Route) -> dict[str, Any]:
     if route.path.startswith("/rest/"):
         return {
-            status: _error(status, "Rest3Error", "application/json")
-            for status in _REFUSALS
-            if status not in {"413", "422"}
+            status: _error(status, "Rest3Error", "application/json") for status in _REFUSALS if status not in _OURS_ONLY
         }
     if not route.public:
         return {status: _error(status, "Problem", "application/problem+json") for status in _REFUSALS}

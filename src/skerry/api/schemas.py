@@ -330,7 +330,7 @@ PARAMETERS: dict[str, Schema] = {
     "start": said(MOMENT, "Beginning of the window, in milliseconds since 1970; left out: two weeks before its end."),
     "end": said(MOMENT, "End of the window, in milliseconds since 1970; left out: now."),
     "id": text(256) | {"pattern": "^[^\\x00/]*$", "description": "Your own id of the activity."},
-    "n": {"type": "integer", "minimum": 0, "maximum": 10**15 - 1},
+    "n": {"type": "integer", "minimum": 0, "maximum": 10**15 - 1, "description": "Number of a revision."},
     "wait": {
         "type": "number",
         "minimum": 0,
@@ -338,8 +338,14 @@ PARAMETERS: dict[str, Schema] = {
         "default": 0,
         "description": "Seconds to wait for the verdicts.",
     },
-    "after": {"type": "integer", "minimum": 0, "maximum": 10**15 - 1, "default": 0},
-    "limit": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100},
+    "after": {
+        "type": "integer",
+        "minimum": 0,
+        "maximum": 10**15 - 1,
+        "default": 0,
+        "description": "Only what is numbered above this: the next_after of the page before.",
+    },
+    "limit": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100, "description": "Entries of a page."},
 }
 """What each query parameter may be, on whichever operation."""
 

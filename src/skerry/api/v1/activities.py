@@ -47,7 +47,7 @@ class PutBody(Body):
     stale_at: Any = None
     dismiss_at: Any = None
     ends_at: Any = None
-    version: int | None = None
+    version: float | None = None
     dismissal: Literal["final", "until_next_alert", "ignore"] | After = "final"
     stale_after: timedelta | None = None
     silence_ttl: timedelta | None = None
@@ -62,7 +62,7 @@ class EndBody(Body):
     state: msgspec.Raw = ABSENT
     alert: msgspec.Raw = ABSENT
     dismiss_at: Any = None
-    version: int | None = None
+    version: float | None = None
 
 
 def activity_id(value: str) -> GroupId:
@@ -108,11 +108,13 @@ def ending(body: EndBody) -> End:
     )
 
 
-def version(value: int | None) -> int | None:
-    """The caller's version."""
-    if value is not None and not 0 <= value <= MOST_VERSION:
-        raise refused("version", "is out of bounds", f"send a whole number from 0 to {MOST_VERSION}")
-    return value
+def version(value: float | None) -> int | None:
+    """The caller's version; JSON has one kind of number: 17.0 is 17."""
+    if value is None:
+        return None
+    if not 0 <= value <= MOST_VERSION or value != int(value):
+        raise refused("version", "is not a version", f"send a whole number from 0 to {MOST_VERSION}")
+    return int(value)
 
 
 def _policies(body: PutBody) -> Policies:

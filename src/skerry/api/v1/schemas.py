@@ -26,6 +26,15 @@ ALERT = fields(("title", "body"), title=_TEXT_OR_KEY, body=_TEXT_OR_KEY, sound=t
     "description": "Apple's alert. The phones light up; a start has one in any case, an empty one where you send none."
 }
 STATE = OBJECT | {"description": "The whole state. Reaches the phone byte for byte."}
+AUDIENCE: Schema = (
+    fields(
+        all={"const": True},
+        users=items(text(512), 1),
+        tags=items(text(512), 1),
+    )
+    | {"minProperties": 1, "description": "Who gets the activity; those it does not run on are started."}
+    | _CLOSED
+)
 PUT: Schema = (
     fields(
         ("state",),
@@ -34,7 +43,7 @@ PUT: Schema = (
         attributes=OBJECT
         | {"description": "Needed for a start, fixed while it runs. Reaches the phone byte for byte."},
         alert=ALERT,
-        audience=OBJECT | {"description": "Who gets the activity; those it does not run on are started."},
+        audience=AUDIENCE,
         priority={"enum": [5, 10, "auto"], "default": "auto", "description": "auto: 10 while the budget lasts."},
         important=BOOLEAN | {"description": "With auto: a person must look now, spend the budget."},
         relevance={"type": "number", "minimum": -1e9, "maximum": 1e9, "description": "Apple's relevance-score."},
