@@ -17,6 +17,7 @@ from skerry import __version__
 from skerry.activities.card_events import CardEvents
 from skerry.activities.desired_state import DesiredState, DesiredStateSettings
 from skerry.activities.ports import Delivery
+from skerry.activities.renewal import Renewal, RenewalSettings
 from skerry.activities.service import Activities
 from skerry.activities.timekeeper import Timekeeper
 from skerry.api.app import build_api
@@ -127,13 +128,16 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
             wake=wake,
         )
         activities = Activities(store, outbox, clock=now)
-        desired = DesiredState(store, outbox, _desired(settings), clock=now)
+        renewal = Renewal(outbox, _renewal(settings))
+        desired = DesiredState(store, outbox, _desired(settings), renewal, clock=now)
         timekeeper: Timekeeper[SqliteTransaction] = Timekeeper(
             store,
             {
                 TimerKind.PLANNED_END: activities.planned_end,
                 TimerKind.UNKNOWN_START: sender.unknown_start,
                 TimerKind.SILENCE: desired.silent,
+                TimerKind.RENEWAL: renewal.renew,
+                TimerKind.FAREWELL: renewal.say_farewell,
             },
             clock=now,
             nap=lambda seconds: bus.nap("timers", seconds),
@@ -273,6 +277,15 @@ def _desired(settings: Settings) -> DesiredStateSettings:
         high_per_hour=activities.high_priority_per_hour,
         frequent_high_per_hour=activities.frequent_high_priority_per_hour,
         stale_after=None if stale is None else Millis(int(stale * 1000)),
+    )
+
+
+def _renewal(settings: Settings) -> RenewalSettings:
+    activities = settings.activities
+    return RenewalSettings(
+        after=Millis(int(activities.renew_after_s * 1000)),
+        jitter=Millis(int(activities.renew_jitter_s * 1000)),
+        farewell=Millis(int(activities.farewell_after_s * 1000)),
     )
 
 

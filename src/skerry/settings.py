@@ -116,6 +116,11 @@ class Activities(Section):
     frequent_high_priority_per_hour: int = Field(
         240, ge=1, description="The same for activities with `frequent_updates`."
     )
+    renew_after_s: float = Field(
+        27_000.0, gt=0, lt=28_800, description="Age of a card at which a renewed activity goes on in a new one."
+    )
+    renew_jitter_s: float = Field(600.0, ge=0, description="Earlier by up to this, so that not all come at once.")
+    farewell_after_s: float = Field(60.0, gt=0, description="Seconds from the new card to the end of the old one.")
     stale_after_s: float | None = Field(
         7_200.0, gt=0, description="Seconds after its last revision when a card is shown as stale."
     )

@@ -83,6 +83,12 @@ class CardEvents:
         card = self._named_card(tx, device.app_id, device.device_id, event.group_id)
         if card is None:
             return ACCEPTED
+        older = tx.activities.older_open(card.activity_id, device.device_id, card.number)
+        if older is not None:
+            # The app cannot say which of its two cards is gone. During a renewal it is the older one: we end it, or
+            # Apple does after eight hours.
+            tx.activities.save_card(replace(older, status=CardStatus.ENDED, token=None, closed_at=event.time))
+            return ACCEPTED
         activity = tx.activities.get(card.activity_id)
         ended = activity is not None and (activity.phase is Phase.ENDED or card.number < activity.first_card)
         closed = close(card, event.time, activity_ended=ended)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from skerry.activities.limits import check_size
 from skerry.activities.ports import Delivery, Transaction
+from skerry.activities.renewal import Renewal
 from skerry.activities.service import adopt
 from skerry.domain import activity as rules
 from skerry.domain import payload
@@ -17,7 +18,7 @@ from skerry.domain.activity import Activity, End, Phase, Start, Update
 from skerry.domain.audience import Audience
 from skerry.domain.budget import HIGH, govern
 from skerry.domain.commands import Idempotency, Pace
-from skerry.domain.desired import Desired, Outcome, Priority, Standing, Swipe
+from skerry.domain.desired import QUIET_ALERT, Desired, Outcome, Priority, Standing, Swipe
 from skerry.domain.errors import (
     ChangedMeanwhileError,
     FixedAttributesError,
@@ -27,9 +28,6 @@ from skerry.domain.errors import (
 from skerry.domain.ids import AppId, GroupId, Millis, RevisionNumber, Seconds
 from skerry.domain.timer import Timer, TimerKind
 from skerry.domain.unit_of_work import UnitOfWork
-
-QUIET_ALERT = b'{"title":"","body":""}'
-"""For a start whose caller wants no alert: Apple needs one, and an empty one is silent (apple.md 4.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +52,14 @@ class DesiredState:
         store: UnitOfWork[Transaction],
         delivery: Delivery,
         settings: DesiredStateSettings,
+        renewal: Renewal,
         *,
         clock: Callable[[], Millis],
     ) -> None:
         self._store = store
         self._delivery = delivery
         self._settings = settings
+        self._renewal = renewal
         self._clock = clock
 
     async def put(
@@ -184,6 +184,8 @@ class DesiredState:
             follows = audience is not None and desired.policies.late_joiners
             tx.desired.follow(app_id, activity.activity_id, _keys(audience) if follows and audience else ())
         self._set_timers(tx, activity, desired, now)
+        if not running or before.policies.renew is not desired.policies.renew:
+            self._renewal.arm(tx, activity, now, renew=desired.policies.renew)
         return Outcome(activity, tuple(revisions), created=known is None, priority=priority)
 
     def _create(self, tx: Transaction, app_id: AppId, group_id: GroupId, now: Millis) -> Activity:

@@ -89,6 +89,25 @@ class ActivityRecords(Protocol):
     ) -> set[DeviceId]:
         """Which of the devices have a card numbered from `first` that is live, or starting and made since."""
 
+    def aged(
+        self, activity_id: ActivityId, above: CardNumber, until: Millis, limit: int
+    ) -> list[tuple[CardNumber, DeviceId]]:
+        """Live cards numbered above `above` that were made until then, the oldest first."""
+
+    def oldest_live(self, activity_id: ActivityId, above: CardNumber) -> Millis | None:
+        """When the oldest live card numbered above `above` was made."""
+
+    def take_over(
+        self, activity_id: ActivityId, lowest: CardNumber, first: CardNumber, last: CardNumber
+    ) -> list[tuple[CardNumber, bool]]:
+        """Cards from `lowest` on whose device goes on in one of the cards from `first` to `last` become `RENEWED`."""
+
+    def is_any_listening(self, activity_id: ActivityId, first: CardNumber, before: Millis) -> bool:
+        """Whether a live card that was made before then listens on a channel."""
+
+    def older_open(self, activity_id: ActivityId, device_id: DeviceId, below: CardNumber) -> Card | None:
+        """The oldest card on the device, numbered below `below`, that has not been closed yet."""
+
     def is_any_forgiven(self, activity_id: ActivityId, first: CardNumber, before: Millis) -> bool:
         """Whether a card numbered from `first` was swiped away before that time and nothing has come after it."""
 
@@ -114,6 +133,16 @@ class AudienceRecords(Protocol):
 
     def includes(self, app_id: AppId, audience: Audience, device_id: DeviceId, attributes_type: str) -> bool:
         """Whether this iOS device belongs to the audience and has a live start token for the type."""
+
+    def startable(self, app_id: AppId, devices: Sequence[DeviceId], attributes_type: str) -> set[DeviceId]:
+        """Which of these devices have a live start token for the type."""
+
+
+class ChannelRecords(Protocol):
+    """Broadcast channels of activities."""
+
+    def close(self, activity_id: ActivityId, now: Millis) -> None:
+        """A renewal begins: whoever is started from now on listens on a newer channel."""
 
 
 class NotificationRecords(Protocol):
@@ -168,6 +197,8 @@ class Transaction(Protocol):
     def desired(self) -> DesiredRecords: ...
     @property
     def audiences(self) -> AudienceRecords: ...
+    @property
+    def channels(self) -> ChannelRecords: ...
 
 
 class Delivery(Protocol):
@@ -180,6 +211,22 @@ class Delivery(Protocol):
 
     def plan_late_start(self, tx: Transaction, activity: Activity, start: RevisionNumber, device_id: DeviceId) -> bool:
         """A start for one device that has come to match; False: it runs there, or a swipe keeps it away."""
+
+    def plan_renewal(self, tx: Transaction, activity: Activity, start: Revision, devices: Sequence[DeviceId]) -> None:
+        """A start of new cards for devices that run the activity already."""
+
+    def plan_farewell(
+        self, tx: Transaction, activity: Activity, farewell: Revision, numbers: Sequence[CardNumber], *, channels: bool
+    ) -> None:
+        """An end for these cards, and for whoever listens on channels that a renewal has closed."""
+
+    def span(
+        self, tx: Transaction, activity: Activity, revision: RevisionNumber
+    ) -> tuple[CardNumber, CardNumber] | None:
+        """The lowest and the highest card that a revision was planned for; None: it was for nobody."""
+
+    def is_settled(self, tx: Transaction, activity: Activity, revision: RevisionNumber) -> bool:
+        """Whether each push of a revision has its verdict."""
 
     def lacks(self, tx: Transaction, activity: Activity, audience: Audience, attributes_type: str) -> bool:
         """Whether anybody of a small audience could be started and does not run the activity."""

@@ -89,7 +89,8 @@ class ChannelKeeper:
     async def _find_or_make(self, activity: Activity, environment: Environment) -> ChannelId | None:
         known = await self._store.read(lambda tx: tx.channels.of_activity(activity.activity_id))
         for one in known:
-            if one.environment is environment and one.first_card == activity.first_card and one.delete_at is None:
+            open_for_all = one.delete_at is None and one.closed_at is None
+            if open_for_all and one.environment is environment and one.first_card == activity.first_card:
                 return one.channel.channel_id
         app = activity.app_id, environment
         target = await self._apps.channels(*app)

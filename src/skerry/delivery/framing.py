@@ -14,7 +14,7 @@ from skerry.domain.revision import Revision, RevisionKind
 from skerry.domain.verdict import Verdict
 
 _OVER = frozenset(int(status) for status in CardStatus if status.is_over)
-_MOVED, _STARTING = int(CardStatus.MOVED), int(CardStatus.STARTING)
+_MOVED, _STARTING, _RENEWED = int(CardStatus.MOVED), int(CardStatus.STARTING), int(CardStatus.RENEWED)
 """Plain numbers: a million cards are asked, and Python 3.11 looks members of an enum up through a function."""
 
 
@@ -79,7 +79,7 @@ def frame(
     starting = revision.kind is RevisionKind.START
     for number in numbers:
         one = by_number.get(number)
-        verdict = Verdict.SUPERSEDED if superseded else _unsendable(one, starting=starting)
+        verdict = Verdict.SUPERSEDED if superseded else _unsendable(one, revision.kind)
         if verdict is not None or one is None:
             verdicts[number] = verdict or Verdict.NO_CARD
         else:
@@ -94,14 +94,14 @@ def frame(
     return Framed(stamp, shipments, verdicts, shown)
 
 
-def _unsendable(one: Recipient | None, *, starting: bool) -> Verdict | None:
+def _unsendable(one: Recipient | None, kind: RevisionKind) -> Verdict | None:
     if one is None or one.status == _MOVED:
         return Verdict.NO_CARD
-    if starting:
+    if kind is RevisionKind.START:
         # A card that has reported its token, or was closed, needs no start.
-        if one.status != _STARTING:
-            return Verdict.OVER
-        return Verdict.OVER if one.token is None else None
+        return Verdict.OVER if one.status != _STARTING or one.token is None else None
+    if kind is RevisionKind.FAREWELL:
+        return Verdict.OVER if one.status != _RENEWED or one.token is None else None
     if one.status in _OVER:
         return Verdict.OVER
     if one.on_channel:

@@ -12,7 +12,7 @@ from skerry.domain.activity import Activity
 from skerry.domain.audience import Audience
 from skerry.domain.card import Card
 from skerry.domain.channel import LINGERS_FOR
-from skerry.domain.chunk import CHANNEL, CHUNK_SIZE, LARGE_AUDIENCE, Chunk, Lane, fresh_verdicts
+from skerry.domain.chunk import CHANNEL, CHUNK_SIZE, LARGE_AUDIENCE, Chunk, Lane, fresh_verdicts, runs
 from skerry.domain.commands import Pace
 from skerry.domain.ids import CardNumber, ChunkId, DeviceId, Millis, RevisionNumber, Seconds
 from skerry.domain.plan import Plan
@@ -74,6 +74,31 @@ class Planner:
         tx.activities.save(replace(activity, next_card=CardNumber(number + 1)))
         tx.outbox.add_chunks(_chunks(activity, start, number, number, now))
         return True
+
+    def plan_renewal(self, tx: Transaction, activity: Activity, start: Revision, devices: Sequence[DeviceId]) -> None:
+        """A start of new cards for devices that run the activity already."""
+        self._add_cards(tx, activity, start, devices, more=len(devices) >= LARGE_AUDIENCE, now=self._clock())
+
+    def plan_farewell(
+        self, tx: Transaction, activity: Activity, farewell: Revision, numbers: Sequence[CardNumber], *, channels: bool
+    ) -> None:
+        """An end for these cards, and for whoever listens on channels that a renewal has closed."""
+        now = self._clock()
+        chunks = [one for low, high in runs(numbers) for one in _chunks(activity, farewell.number, low, high, now)]
+        if channels:
+            chunks += _chunks(activity, farewell.number, CHANNEL, CHANNEL, now)
+            tx.channels.retire(activity.activity_id, Millis(now + LINGERS_FOR), closed=True)
+        tx.outbox.add_chunks(chunks)
+
+    def span(
+        self, tx: Transaction, activity: Activity, revision: RevisionNumber
+    ) -> tuple[CardNumber, CardNumber] | None:
+        """The lowest and the highest card that a revision was planned for; None: it was for nobody."""
+        return tx.outbox.span(activity.activity_id, revision)
+
+    def is_settled(self, tx: Transaction, activity: Activity, revision: RevisionNumber) -> bool:
+        """Whether each push of a revision has its verdict."""
+        return tx.outbox.is_settled(activity.activity_id, revision)
 
     def lacks(self, tx: Transaction, activity: Activity, audience: Audience, attributes_type: str) -> bool:
         """Whether anybody of a small audience could be started and does not run the activity."""

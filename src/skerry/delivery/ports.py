@@ -39,6 +39,12 @@ class OutboxRecords(Protocol):
     def supersede(self, activity_id: ActivityId, before: RevisionNumber) -> None:
         """Settle the unleased chunks of supersedable updates older than `before`; their open bytes say `SUPERSEDED`."""
 
+    def span(self, activity_id: ActivityId, revision: RevisionNumber) -> tuple[CardNumber, CardNumber] | None:
+        """The lowest and the highest card that a revision was planned for; None: it was for nobody."""
+
+    def is_settled(self, activity_id: ActivityId, revision: RevisionNumber) -> bool:
+        """Whether each push of a revision has its verdict, as far as it is planned."""
+
     def will_cover(self, activity_id: ActivityId, revision: RevisionNumber, number: CardNumber) -> bool:
         """Whether a chunk of this revision that nobody has claimed yet will reach the card."""
 
@@ -174,8 +180,8 @@ class ChannelRecords(Protocol):
     def of_activity(self, activity_id: ActivityId) -> list[ActivityChannel]:
         """The channels of an activity that APNs still has, the oldest first."""
 
-    def retire(self, activity_id: ActivityId, delete_at: Millis) -> None:
-        """The run is over: its channels are deleted once nobody can listen any more."""
+    def retire(self, activity_id: ActivityId, delete_at: Millis, *, closed: bool = False) -> None:
+        """Nobody is to listen any more: the activity's channels, or only `closed` ones, are deleted at that time."""
 
     def due(self, now: Millis, limit: int) -> list[ActivityChannel]:
         """Channels to delete, the longest due first."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from skerry.delivery.ports import Transaction
 from skerry.domain.card import lose_token, refuse_start
-from skerry.domain.chunk import Chunk, ChunkState, Recipient
+from skerry.domain.chunk import Chunk, ChunkState, Recipient, runs
 from skerry.domain.ids import CardNumber, ChunkId, Millis
 from skerry.domain.push import Environment, Outcome, Rejected
 from skerry.domain.revision import Revision, RevisionKind
@@ -225,7 +225,7 @@ class Settlement:
                     attempt=chunk.attempt + 1,
                 )
                 for delay, numbers in by_delay.items()
-                for first, last in _runs(numbers)
+                for first, last in runs(numbers)
             ]
         )
         return replace(chunk, verdicts=bytes(board))
@@ -233,14 +233,3 @@ class Settlement:
     def _due(self, delay: float, now: Millis) -> Millis:
         """The wait Apple asks for, and up to a tenth more, so that not all come back at once."""
         return Millis(now + int(1000 * delay * (1 + self._jitter() / 10)))
-
-
-def _runs(numbers: list[CardNumber]) -> list[tuple[CardNumber, CardNumber]]:
-    """The numbers as contiguous ranges."""
-    runs: list[tuple[CardNumber, CardNumber]] = []
-    for number in sorted(numbers):
-        if runs and number == runs[-1][1] + 1:
-            runs[-1] = (runs[-1][0], number)
-        else:
-            runs.append((number, number))
-    return runs

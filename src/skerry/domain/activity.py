@@ -193,6 +193,21 @@ def end(activity: Activity, command: End, now: Millis) -> tuple[Activity, Revisi
     )
 
 
+def farewell(activity: Activity, now: Millis) -> tuple[Activity, Revision]:
+    """An end for cards that newer ones have taken over: they leave at once, the activity goes on."""
+    stamp = _next_stamp(activity, now)
+    revision = Revision(
+        activity_id=activity.activity_id,
+        number=RevisionNumber(activity.newest + 1),
+        kind=RevisionKind.FAREWELL,
+        timestamp=stamp,
+        created_at=now,
+        state=activity.state,
+        dismissal_date=Seconds(now // 1000),
+    )
+    return replace(activity, newest=revision.number, last_timestamp=stamp), revision
+
+
 def reopen(activity: Activity) -> Activity:
     """A group that has ended runs again under the same name, with fresh card numbers and no state to catch up to."""
     if activity.phase is Phase.RUNNING:

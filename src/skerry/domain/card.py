@@ -25,6 +25,8 @@ class CardStatus(IntEnum):
     """Cannot be reached: its start was refused, or its token is dead and no newer one was reported."""
     MOVED = 6
     """The device gave it a name that belongs to another activity; it lives on there."""
+    RENEWED = 7
+    """Its activity goes on in a newer card on the same device; a farewell ends this one."""
 
     @property
     def is_over(self) -> bool:

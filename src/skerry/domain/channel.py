@@ -10,7 +10,7 @@ from typing import Final
 
 from skerry.domain.ids import ActivityId, AppId, CardNumber, ChannelId, Millis
 from skerry.domain.push import Environment, Rejected
-from skerry.domain.revision import Revision
+from skerry.domain.revision import Revision, RevisionKind
 
 MAX_BROADCAST_BODY: Final = 5120
 """Bytes of a broadcast. The phone still takes no more than 4096 of attributes and content state (apple.md 3.2)."""
@@ -57,11 +57,17 @@ class ActivityChannel:
     delete_at: Millis | None = None
     """`LINGERS_FOR` after the end of the run; None: it is in use."""
 
+    closed_at: Millis | None = None
+    """When a renewal began: newer cards listen on a newer channel."""
+
     def carries(self, revision: Revision) -> bool:
         """Whether its listeners must get this revision: one of its own run that came after it was made.
 
-        Whoever was started on it before that was started with the newest state.
+        Whoever was started on it before that was started with the newest state. A farewell is for channels that a
+        renewal has closed.
         """
+        if revision.kind is RevisionKind.FAREWELL:
+            return self.closed_at is not None and self.closed_at <= revision.created_at
         over = revision.created_at if self.delete_at is None else self.delete_at - LINGERS_FOR
         return self.created_at <= revision.created_at <= over
 

@@ -1,5 +1,6 @@
 """A chunk: a contiguous range of an activity's cards, the unit of work of the delivery pipeline."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -72,6 +73,17 @@ class Chunk:
 def fresh_verdicts(size: int) -> bytes:
     """The bytes of a chunk that nobody has tried."""
     return bytes([Verdict.PENDING]) * size
+
+
+def runs(numbers: Iterable[CardNumber]) -> list[tuple[CardNumber, CardNumber]]:
+    """The numbers as contiguous ranges."""
+    found: list[tuple[CardNumber, CardNumber]] = []
+    for number in sorted(numbers):
+        if found and number == found[-1][1] + 1:
+            found[-1] = (found[-1][0], number)
+        else:
+            found.append((number, number))
+    return found
 
 
 @dataclass(frozen=True, slots=True)

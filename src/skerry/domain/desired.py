@@ -15,6 +15,9 @@ from skerry.domain.audience import Audience
 from skerry.domain.budget import Meter
 from skerry.domain.ids import ActivityId, GroupId, Millis, RevisionNumber, Seconds
 
+QUIET_ALERT: Final = b'{"title":"","body":""}'
+"""For a start whose caller wants no alert: Apple needs one, and an empty one is silent (apple.md 4.2)."""
+
 NEVER: Final = Millis(2**62)
 """A moment that does not come."""
 
@@ -66,6 +69,8 @@ class Policies:
     routing: Routing = Routing.AUTO
     frequent: bool = False
     """The app has `NSSupportsLiveActivitiesFrequentUpdates`: its budget is larger."""
+    renew: bool = False
+    """Go on in new cards shortly before Apple's eight hours are over."""
     late_joiners: bool = True
     """Start the activity on devices that come to match the audience later."""
 

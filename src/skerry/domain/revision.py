@@ -12,11 +12,13 @@ class RevisionKind(IntEnum):
     START = 1
     UPDATE = 2
     END = 3
+    FAREWELL = 4
+    """An end for cards whose activity goes on in newer ones (`activities.renewal`)."""
 
     @property
     def event(self) -> str:
         """Apple's `event` value."""
-        return self.name.lower()
+        return "end" if self is RevisionKind.FAREWELL else self.name.lower()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,10 @@ class TimerKind(IntEnum):
     """End the activity (`liveActEndDate`)."""
     UNKNOWN_START = 2
     """Look again at a start whose answer was lost; the subject is the chunk."""
+    RENEWAL = 4
+    """Start newer cards for those that come near Apple's limit; the subject is the last card that was seen to."""
+    FAREWELL = 5
+    """End the cards that newer ones have taken over; the subject is the farewell's revision."""
     SILENCE = 3
     """End the activity: its caller has said nothing for as long as it allowed itself."""
 

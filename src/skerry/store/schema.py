@@ -269,6 +269,7 @@ channels = Table(
     Column("storage", Integer, nullable=False),
     Column("created_at", Integer, nullable=False),
     Column("delete_at", Integer),  # NULL: in use
+    Column("closed_at", Integer),  # NULL: new cards may listen
     PrimaryKeyConstraint("app_id", "environment", "channel_id"),
     Index("ix_channels_activity_id", "activity_id"),
     Index("ix_channels_delete_at", "delete_at", sqlite_where=text("delete_at IS NOT NULL")),

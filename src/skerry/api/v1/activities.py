@@ -53,6 +53,7 @@ class PutBody(Body):
     silence_ttl: timedelta | None = None
     routing: Literal["auto", "tokens", "channel"] = "auto"
     frequent_updates: bool = False
+    renew: bool = False
     late_joiners: bool = True
 
 
@@ -130,6 +131,7 @@ def _policies(body: PutBody) -> Policies:
         silence_ttl=_millis(body.silence_ttl, "silence_ttl"),
         routing=Routing(body.routing),
         frequent=body.frequent_updates,
+        renew=body.renew,
         late_joiners=body.late_joiners,
         dismiss_at=seconds(body.dismiss_at, "dismiss_at"),
     )
@@ -186,6 +188,7 @@ _COUNTED = {
     RevisionKind.START: "started",
     RevisionKind.UPDATE: "updated",
     RevisionKind.END: "ended",
+    RevisionKind.FAREWELL: "renewed",
 }
 
 

@@ -60,6 +60,7 @@ PUT: Schema = (
         routing={"enum": ["auto", "tokens", "channel"], "default": "auto"}
         | {"description": "How phones with iOS 18 and later are reached; auto: by channel where the audience is open."},
         frequent_updates=BOOLEAN | {"description": "The app has NSSupportsLiveActivitiesFrequentUpdates."},
+        renew=BOOLEAN | {"description": "Go on in new cards shortly before Apple's eight hours are over."},
         late_joiners=BOOLEAN | {"description": "Start it on devices that come to match the audience later."},
     )
     | _CLOSED
@@ -97,7 +98,7 @@ ACTIVITY = fields(
 REVISION = fields(
     ("revision", "kind", "settled", "verdicts", "refused"),
     revision=COUNT,
-    kind={"enum": ["start", "update", "end"]},
+    kind={"enum": ["start", "update", "end", "farewell"]},
     created_at=MOMENT,
     timestamp=COUNT,
     priority={"enum": [5, 10]},
@@ -114,7 +115,7 @@ CARDS = fields(
             number=COUNT,
             installation_id=either(text(128), NULL),
             user=either(text(512), NULL),
-            status={"enum": ["starting", "live", "ended", "dismissed", "lost", "moved"]},
+            status={"enum": ["starting", "live", "ended", "dismissed", "lost", "moved", "renewed"]},
             revision=COUNT,
             verdict=either(text(32), NULL),
             reason=either(text(256), NULL),

@@ -56,6 +56,15 @@ class AudienceRecords:
         statement = f"SELECT 1 FROM devices d LEFT JOIN users u ON u.user_id = d.user_id WHERE {where}"
         return self._connection.execute(statement, query.values).fetchone() is not None
 
+    def startable(self, app_id: AppId, devices: Sequence[DeviceId], attributes_type: str) -> set[DeviceId]:
+        """Which of these devices have a live start token for the type."""
+        rows = self._connection.execute(
+            "SELECT d.device_id FROM json_each(?) wanted JOIN devices d ON d.device_id = wanted.value"
+            f" WHERE d.app_id = ? AND {_REACHABLE}",
+            (json.dumps(list(devices)), app_id, attributes_type),
+        )
+        return {DeviceId(row[0]) for row in rows.fetchall()}
+
     def missing_ext_ids(self, app_id: AppId, ext_ids: Sequence[str]) -> list[str]:
         """Which of these users have no iOS device at all."""
         rows = self._connection.execute(

@@ -69,6 +69,42 @@ LISTEN = f"""
     WHERE activity_id = ?1 AND number IN (SELECT value FROM json_each(?2))
 """
 
+# Numbers rise with time: the oldest card is the lowest.
+AGED = f"""
+    SELECT number, device_id FROM cards
+    WHERE activity_id = ? AND number > ? AND status = {int(CardStatus.LIVE)} AND created_at <= ?
+    ORDER BY number LIMIT ?
+"""
+
+OLDEST = f"""
+    SELECT created_at FROM cards WHERE activity_id = ? AND number > ? AND status = {int(CardStatus.LIVE)}
+    ORDER BY number LIMIT 1
+"""
+
+# What has become of the newer card is told by its state: where its start was refused the older one stays.
+TAKE_OVER = f"""
+    UPDATE cards SET status = {int(CardStatus.RENEWED)}
+    WHERE activity_id = ?1 AND number IN (
+        SELECT older.number FROM cards AS newer
+        CROSS JOIN cards AS older INDEXED BY ix_cards_device_id
+          ON older.device_id = newer.device_id AND older.activity_id = ?1
+        WHERE newer.activity_id = ?1 AND newer.number BETWEEN ?3 AND ?4 AND newer.status <> {int(CardStatus.LOST)}
+          AND older.number BETWEEN ?2 AND newer.number - 1 AND older.status = {int(CardStatus.LIVE)})
+    RETURNING number, on_channel
+"""
+
+LISTENS = f"""
+    SELECT 1 FROM cards
+    WHERE activity_id = ? AND number >= ? AND status = {int(CardStatus.LIVE)} AND on_channel AND created_at < ? LIMIT 1
+"""
+
+OLDER_OPEN = f"""
+    SELECT {_COLUMNS} FROM cards INDEXED BY ix_cards_device_id
+    WHERE device_id = ? AND activity_id = ? AND number < ?
+      AND status IN ({int(CardStatus.RENEWED)}, {int(CardStatus.LIVE)})
+    ORDER BY number LIMIT 1
+"""
+
 # A swipe speaks for its device until a newer card of the run is there.
 SWIPED_ON = f"""
     SELECT json_group_array(cards.device_id)
@@ -163,6 +199,37 @@ class CardRecords:
         """Which of the devices have a card numbered from `first` that is live, or starting and made since."""
         row = self._connection.execute(RUNNING_ON, (_json(devices), activity_id, first, since)).fetchone()
         return {DeviceId(device_id) for device_id in _device_ids.decode(row[0])}
+
+    def aged(
+        self, activity_id: ActivityId, above: CardNumber, until: Millis, limit: int
+    ) -> list[tuple[CardNumber, DeviceId]]:
+        """Live cards numbered above `above` that were made until then, the oldest first."""
+        rows = self._connection.execute(AGED, (activity_id, above, until, limit)).fetchall()
+        return [(CardNumber(number), DeviceId(device_id)) for number, device_id in rows]
+
+    def oldest_live(self, activity_id: ActivityId, above: CardNumber) -> Millis | None:
+        """When the oldest live card numbered above `above` was made."""
+        row = self._connection.execute(OLDEST, (activity_id, above)).fetchone()
+        return None if row is None else Millis(row[0])
+
+    def take_over(
+        self, activity_id: ActivityId, lowest: CardNumber, first: CardNumber, last: CardNumber
+    ) -> list[tuple[CardNumber, bool]]:
+        """Cards from `lowest` on whose device goes on in one of the cards from `first` to `last` become `RENEWED`.
+
+        Returns their numbers, in order, and whether they listen on a channel.
+        """
+        rows = self._connection.execute(TAKE_OVER, (activity_id, lowest, first, last)).fetchall()
+        return sorted((CardNumber(number), bool(on_channel)) for number, on_channel in rows)
+
+    def is_any_listening(self, activity_id: ActivityId, first: CardNumber, before: Millis) -> bool:
+        """Whether a live card that was made before then listens on a channel."""
+        return self._connection.execute(LISTENS, (activity_id, first, before)).fetchone() is not None
+
+    def older_open(self, activity_id: ActivityId, device_id: DeviceId, below: CardNumber) -> Card | None:
+        """The oldest card on the device, numbered below `below`, that has not been closed yet."""
+        row = self._connection.execute(OLDER_OPEN, (device_id, activity_id, below)).fetchone()
+        return None if row is None else _card(row)
 
     def listen(self, activity_id: ActivityId, numbers: Sequence[CardNumber], *, live: bool) -> None:
         """These cards are being started on the activity's channel; `live`: APNs has taken the starts."""

@@ -7,13 +7,19 @@ from skerry.domain.channel import ActivityChannel, Channel, StoragePolicy
 from skerry.domain.ids import ActivityId, ChannelId, Millis
 from skerry.domain.push import Environment
 
-_COLUMNS = "app_id, activity_id, first_card, environment, channel_id, storage, created_at, delete_at"
+_COLUMNS = "app_id, activity_id, first_card, environment, channel_id, storage, created_at, delete_at, closed_at"
 
-ADD = f"INSERT INTO channels ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+ADD = f"INSERT INTO channels ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 OF_ACTIVITY = f"SELECT {_COLUMNS} FROM channels WHERE activity_id = ? ORDER BY created_at"
 
-RETIRE = "UPDATE channels SET delete_at = ? WHERE activity_id = ? AND delete_at IS NULL"
+CLOSE = "UPDATE channels SET closed_at = ? WHERE activity_id = ? AND closed_at IS NULL AND delete_at IS NULL"
+
+# ?3: only those that a renewal has closed.
+RETIRE = """
+    UPDATE channels SET delete_at = ?1
+    WHERE activity_id = ?2 AND delete_at IS NULL AND (closed_at IS NOT NULL OR NOT ?3)
+"""
 
 DUE = f"""
     SELECT {_COLUMNS} FROM channels WHERE delete_at <= ? ORDER BY delete_at LIMIT ?
@@ -45,6 +51,7 @@ class ChannelRecords:
                 int(channel.channel.storage),
                 channel.created_at,
                 channel.delete_at,
+                channel.closed_at,
             ),
         )
 
@@ -52,9 +59,13 @@ class ChannelRecords:
         """The channels of an activity that APNs still has, the oldest first."""
         return [_channel(row) for row in self._connection.execute(OF_ACTIVITY, (activity_id,)).fetchall()]
 
-    def retire(self, activity_id: ActivityId, delete_at: Millis) -> None:
-        """The run is over: its channels are deleted once nobody can listen any more."""
-        self._connection.execute(RETIRE, (delete_at, activity_id))
+    def close(self, activity_id: ActivityId, now: Millis) -> None:
+        """A renewal begins: whoever is started from now on listens on a newer channel."""
+        self._connection.execute(CLOSE, (now, activity_id))
+
+    def retire(self, activity_id: ActivityId, delete_at: Millis, *, closed: bool = False) -> None:
+        """Nobody is to listen any more: the activity's channels, or only `closed` ones, are deleted at that time."""
+        self._connection.execute(RETIRE, (delete_at, activity_id, closed))
 
     def due(self, now: Millis, limit: int) -> list[ActivityChannel]:
         """Channels to delete, the longest due first."""
@@ -79,6 +90,6 @@ def _key(channel: ActivityChannel) -> tuple[int, str, str]:
 
 
 def _channel(row: tuple[Any, ...]) -> ActivityChannel:
-    app_id, activity_id, first_card, environment, channel_id, storage, created_at, delete_at = row
+    app_id, activity_id, first_card, environment, channel_id, storage, created_at, *rest = row
     channel = Channel(ChannelId(channel_id), StoragePolicy(storage))
-    return ActivityChannel(app_id, activity_id, first_card, Environment(environment), channel, created_at, delete_at)
+    return ActivityChannel(app_id, activity_id, first_card, Environment(environment), channel, created_at, *rest)

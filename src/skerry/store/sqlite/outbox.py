@@ -81,6 +81,16 @@ SUPERSEDE_UNTOUCHED = f"""
 
 SETTLE = f"UPDATE chunks SET state = {int(ChunkState.SETTLED)}, verdicts = ?, settled_at = ? WHERE chunk_id = ?"
 
+UNSETTLED = f"""
+    SELECT 1 FROM chunks INDEXED BY ix_chunks_activity_id_revision
+    WHERE activity_id = ? AND revision = ? AND state <> {int(ChunkState.SETTLED)} LIMIT 1
+"""
+
+SPAN = """
+    SELECT min(first), max(last) FROM chunks INDEXED BY ix_chunks_activity_id_revision
+    WHERE activity_id = ? AND revision = ? AND first > 0
+"""
+
 COVERING = f"""
     SELECT first, verdicts FROM chunks INDEXED BY ix_chunks_waiting
     WHERE state = {int(ChunkState.READY)} AND activity_id = ? AND revision = ? AND first BETWEEN ? AND ? AND last >= ?
@@ -181,6 +191,15 @@ class OutboxRecords:
             self._connection.executemany(
                 SETTLE, [(verdicts.translate(_SUPERSEDED), now, chunk_id) for chunk_id, verdicts in touched]
             )
+
+    def span(self, activity_id: ActivityId, revision: RevisionNumber) -> tuple[CardNumber, CardNumber] | None:
+        """The lowest and the highest card that a revision was planned for; None: it was for nobody."""
+        first, last = self._connection.execute(SPAN, (activity_id, revision)).fetchone()
+        return None if first is None else (CardNumber(first), CardNumber(last))
+
+    def is_settled(self, activity_id: ActivityId, revision: RevisionNumber) -> bool:
+        """Whether each push of a revision has its verdict, as far as it is planned."""
+        return self._connection.execute(UNSETTLED, (activity_id, revision)).fetchone() is None
 
     def will_cover(self, activity_id: ActivityId, revision: RevisionNumber, number: CardNumber) -> bool:
         """Whether a chunk of this revision that nobody has claimed yet will reach the card."""

@@ -49,6 +49,7 @@ def upgrade() -> None:
         sa.Column("storage", sa.Integer, nullable=False),
         sa.Column("created_at", sa.Integer, nullable=False),
         sa.Column("delete_at", sa.Integer),
+        sa.Column("closed_at", sa.Integer),
         sa.PrimaryKeyConstraint("app_id", "environment", "channel_id", name="pk_channels"),
         sa.ForeignKeyConstraint(["activity_id"], ["activities.activity_id"], name="fk_channels_activity_id"),
         sqlite_strict=True,

@@ -1,0 +1,73 @@
+"""An activity that outlives Apple's eight hours, on phones that keep Apple's clocks."""
+
+from pathlib import Path
+
+import pytest
+from virtual_world import VirtualService, virtual_service
+
+from skerry.domain.audience import Audience
+from skerry.domain.desired import Desired, Policies, Routing
+from skerry.domain.ids import GroupId
+from skerry.simulator.phone.card import CardStatus
+
+STEP = 300.0
+VISIBLE = {CardStatus.LIVE, CardStatus.STALE}
+
+
+def wish(number: int, routing: Routing) -> Desired:
+    return Desired(
+        group_id=GroupId("shift"),
+        state=b'{"step":%d}' % number,
+        attributes_type="Shift",
+        attributes=b'{"site":"Skerry"}',
+        audience=Audience(everyone=True),
+        policies=Policies(renew=True, routing=routing),
+    )
+
+
+def visible(service: VirtualService) -> dict[str, int]:
+    return {
+        phone.id: sum(card.status in VISIBLE and card.group_id == "shift" for card in phone.cards)
+        for phone in service.world.phones.values()
+    }
+
+
+async def two_days(service: VirtualService, phones: int, routing: Routing) -> None:
+    service.world.add_phones(phones - phones // 3)
+    service.world.add_phones(phones // 3, os_version="17.5")
+    await service.quiet()
+    await service.desired.put(service.app_id, wish(0, routing))
+    await service.quiet()
+    swiper = "phone-2"
+    for step in range(1, int(48 * 3600 / STEP) + 1):
+        await service.pass_time(STEP)
+        if step % 11 == 0:
+            await service.desired.put(service.app_id, wish(step, routing))
+            await service.pass_time(2.0)
+        if step == 130:
+            service.world.act(swiper, lambda phone, now: phone.dismiss("shift", now))
+            await service.quiet()
+        shown = visible(service)
+        gone = {phone for phone, count in shown.items() if not count}
+        assert gone == ({swiper} if step >= 130 else set()), f"after {step * STEP / 3600:.2f} hours"
+    await service.pass_time(120.0)
+    assert {count for phone, count in visible(service).items() if phone != swiper} == {1}
+    newest = max(step for step in range(1, int(48 * 3600 / STEP) + 1) if step % 11 == 0)
+    for phone in service.world.phones.values():
+        for card in phone.cards:
+            if card.status in VISIBLE:
+                assert card.content_state == b'{"step":%d}' % newest
+
+
+@pytest.mark.parametrize("routing", [Routing.TOKENS, Routing.CHANNEL])
+async def test_for_two_days_every_phone_that_did_not_swipe_shows_the_activity(tmp_path: Path, routing: Routing) -> None:
+    async with virtual_service(tmp_path) as service:
+        await two_days(service, 12, routing)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("routing", [Routing.TOKENS, Routing.CHANNEL])
+async def test_the_same_on_a_thousand_phones(tmp_path: Path, routing: Routing) -> None:
+    async with virtual_service(tmp_path) as service:
+        await two_days(service, 1_000, routing)
