@@ -62,8 +62,8 @@ class Apple:
         self.counts: Counter[str] = Counter()
         self.channels: set[str] = set()
 
-    def fault(self, event: str, token: str) -> Outcome | None:
-        """What goes wrong with a push; None: nothing. A push that is `UNKNOWN` arrives all the same."""
+    def fault(self, event: str, token: str) -> tuple[Outcome, bool] | None:
+        """What goes wrong with a push, and whether the phone gets it all the same; None: nothing goes wrong."""
         return None
 
     async def send(self, route: Route, batch: PushBatch) -> Outcomes:
@@ -80,8 +80,8 @@ class Apple:
                 outcomes.codes[place] = Outcome.REJECTED
                 outcomes.rejections[place] = Rejected(status, reason)
                 continue
-            outcomes.codes[place] = Outcome.ACCEPTED if fault is None else fault
-            if fault is not Outcome.NOT_PROCESSED:
+            outcomes.codes[place] = Outcome.ACCEPTED if fault is None else fault[0]
+            if fault is None or fault[1]:
                 self.world.deliver(
                     Delivery(
                         environment, token, "id", batch.topic, batch.push_type, batch.priority, batch.expiration,
@@ -139,6 +139,11 @@ class VirtualService:
         self._clock = clock
         self._pulse = asyncio.Event()
         self.reports: list[Report] = []
+        self._running: asyncio.Task[None] | None = None
+        self._wire()
+
+    def _wire(self) -> None:
+        store, apple = self.store, self.apple
         planner = Planner(clock=self.now, wake=self.wake)
         outbox = cast("ActivitiesDelivery", planner)
         settlement = Settlement(RetryPolicy(), resend_unknown_starts=True, unknown_start_after=Millis(300_000))
@@ -184,7 +189,19 @@ class VirtualService:
     def forget(self, phone_id: str) -> None:
         """The app is gone."""
 
-    async def run(self) -> None:
+    def start(self) -> None:
+        """Begin, or begin anew: rooms that know nothing but what is on disk."""
+        self._wire()
+        self._running = asyncio.create_task(self._run())
+
+    async def crash(self) -> None:
+        """Drop everything that is under way."""
+        if self._running is not None:
+            self._running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._running
+
+    async def _run(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.sender.run())
             group.create_task(self._keeper.run())
@@ -197,7 +214,7 @@ class VirtualService:
     async def quiet(self) -> None:
         """Wait until there is nothing left to do at this moment."""
         while True:
-            await self._take_reports()
+            await self.take_reports()
             while await self.timekeeper.turn():
                 pass
             while self.world.tick():
@@ -207,7 +224,8 @@ class VirtualService:
                 return
             await asyncio.sleep(0)
 
-    async def _take_reports(self) -> None:
+    async def take_reports(self) -> None:
+        """Let what the phones have said arrive."""
         while self.reports:
             report = self.reports.pop(0)
             body = json.dumps(request_body([report])).encode()
@@ -236,10 +254,8 @@ async def virtual_service(
         app = await apps.create("virtual", BUNDLE)
         service = VirtualService(store, clock, apple(world), world, app.app_id)
         world.reporter = cast("Reporter", service)
-        running = asyncio.create_task(service.run())
+        service.start()
         try:
             yield service
         finally:
-            running.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await running
+            await service.crash()

@@ -127,6 +127,11 @@ class CardEvents:
         card = tx.activities.newest_card(activity.activity_id, device.device_id)
         if carrying:
             return self._move(tx, activity, carrying[0], card, now)
+        if card is not None and event.time < card.created_at:
+            # A token that is older than the card belongs to one before it, which waits for its token still.
+            earlier = tx.activities.unreported(activity.activity_id, device.device_id, card.number, event.time)
+            if earlier is not None:
+                return _Place(activity, earlier)
         if card is not None and not self._is_another(tx, activity, card, event):
             return _Place(activity, card)
         if card is None and len(starting) == 1:

@@ -81,6 +81,11 @@ class ActivityRecords(Protocol):
     def newest_card(self, activity_id: ActivityId, device_id: DeviceId) -> Card | None:
         """The card with the highest number that the device has in this activity, `MOVED` ones left out."""
 
+    def unreported(
+        self, activity_id: ActivityId, device_id: DeviceId, below: CardNumber, made_until: Millis
+    ) -> Card | None:
+        """The device's newest card numbered below `below` and made until then whose token nobody has reported."""
+
     def nameless_starting(self, app_id: AppId, device_id: DeviceId) -> list[Card]:
         """The device's cards in `STARTING` in activities that have no name, newest first."""
 

@@ -45,6 +45,13 @@ NEWEST = f"""
     ORDER BY number DESC LIMIT 1
 """
 
+UNREPORTED = f"""
+    SELECT {_COLUMNS} FROM cards INDEXED BY ix_cards_device_id
+    WHERE device_id = ? AND activity_id = ? AND number < ? AND created_at <= ? AND token IS NULL AND NOT on_channel
+      AND status = {int(CardStatus.STARTING)}
+    ORDER BY number DESC LIMIT 1
+"""
+
 NAMELESS_STARTING = f"""
     SELECT {_COLUMNS} FROM cards CROSS JOIN activities USING (activity_id)
     WHERE cards.device_id = ? AND cards.status = {int(CardStatus.STARTING)}
@@ -187,6 +194,13 @@ class CardRecords:
     def newest_card(self, activity_id: ActivityId, device_id: DeviceId) -> Card | None:
         """The card with the highest number that the device has in this activity, `MOVED` ones left out."""
         row = self._connection.execute(NEWEST, (device_id, activity_id)).fetchone()
+        return None if row is None else _card(row)
+
+    def unreported(
+        self, activity_id: ActivityId, device_id: DeviceId, below: CardNumber, made_until: Millis
+    ) -> Card | None:
+        """The device's newest card numbered below `below` and made until then whose token nobody has reported."""
+        row = self._connection.execute(UNREPORTED, (device_id, activity_id, below, made_until)).fetchone()
         return None if row is None else _card(row)
 
     def nameless_starting(self, app_id: AppId, device_id: DeviceId) -> list[Card]:
