@@ -127,11 +127,8 @@ class CardEvents:
         card = tx.activities.newest_card(activity.activity_id, device.device_id)
         if carrying:
             return self._move(tx, activity, carrying[0], card, now)
-        if card is not None and event.time < card.created_at:
-            # A token that is older than the card belongs to one before it, which waits for its token still.
-            earlier = tx.activities.unreported(activity.activity_id, device.device_id, card.number, event.time)
-            if earlier is not None:
-                return _Place(activity, earlier)
+        if card is not None and (earlier := self._owner_before(tx, activity, card, event)) is not None:
+            return _Place(activity, earlier)
         if card is not None and not self._is_another(tx, activity, card, event):
             return _Place(activity, card)
         if card is None and len(starting) == 1:
@@ -161,6 +158,22 @@ class CardEvents:
         if len(starting) == 1:
             return self._found(tx, fresh, starting[0], now)
         return _Place(*_join(tx, fresh, device.device_id, now))
+
+    def _owner_before(self, tx: Transaction, activity: Activity, card: Card, event: DeviceEvent) -> Card | None:
+        """The card before this one, where a late report can only speak of that: the token is older than this card.
+
+        Clocks of phones may be wrong. But a phone's own events keep their order, so a token that is later than the
+        close of the card before is this card's, whatever the clock says; and so it is where that one's end is done.
+        """
+        if event.time >= card.created_at:
+            return None
+        before = tx.activities.card_before(card.activity_id, card.device_id, card.number, event.time)
+        if before is None or (before.closed_at is not None and before.closed_at < event.time):
+            return None
+        over = before.number < activity.first_card and before.status is CardStatus.LIVE
+        if over and self._delivery.was_delivered(tx, activity, before.number):
+            return None
+        return before
 
     def _is_another(self, tx: Transaction, activity: Activity, card: Card, event: DeviceEvent) -> bool:
         """Whether the report speaks of a new card: the one we know has ended for good, and this came later.

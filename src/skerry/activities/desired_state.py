@@ -18,7 +18,7 @@ from skerry.domain.activity import Activity, End, Phase, Start, Update
 from skerry.domain.audience import Audience
 from skerry.domain.budget import HIGH, govern
 from skerry.domain.commands import Idempotency, Pace
-from skerry.domain.desired import QUIET_ALERT, Desired, Outcome, Priority, Standing, Swipe
+from skerry.domain.desired import QUIET_ALERT, Desired, Outcome, Priority, Standing
 from skerry.domain.errors import (
     ChangedMeanwhileError,
     FixedAttributesError,
@@ -164,6 +164,7 @@ class DesiredState:
             before, digest=digest, audience=audience, policies=desired.policies,
             version=desired.version if desired.version is not None else before.version,
             alerted_at=now if desired.alert is not None and not same else before.alerted_at,
+            revised_at=before.revised_at if same else now,
         )  # fmt: skip
         revisions: list[RevisionNumber] = []
         priority = None
@@ -234,8 +235,7 @@ class DesiredState:
             return not after.start or self._delivery.lacks(tx, activity, audience, activity.attributes_type or "")
         if audience != before.audience or not before.start:
             return True
-        forgiven = after.policies.swipe is not Swipe.FINAL and not same
-        return forgiven and tx.activities.is_any_forgiven(
+        return not same and tx.activities.is_any_startable_again(
             activity.activity_id, activity.first_card, after.swipes_since(now)
         )
 

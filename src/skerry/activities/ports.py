@@ -81,10 +81,10 @@ class ActivityRecords(Protocol):
     def newest_card(self, activity_id: ActivityId, device_id: DeviceId) -> Card | None:
         """The card with the highest number that the device has in this activity, `MOVED` ones left out."""
 
-    def unreported(
+    def card_before(
         self, activity_id: ActivityId, device_id: DeviceId, below: CardNumber, made_until: Millis
     ) -> Card | None:
-        """The device's newest card numbered below `below` and made until then whose token nobody has reported."""
+        """The device's newest card numbered below `below` and made until then, `MOVED` ones left out."""
 
     def nameless_starting(self, app_id: AppId, device_id: DeviceId) -> list[Card]:
         """The device's cards in `STARTING` in activities that have no name, newest first."""
@@ -113,8 +113,8 @@ class ActivityRecords(Protocol):
     def older_open(self, activity_id: ActivityId, device_id: DeviceId, below: CardNumber) -> Card | None:
         """The oldest card on the device, numbered below `below`, that has not been closed yet."""
 
-    def is_any_forgiven(self, activity_id: ActivityId, first: CardNumber, before: Millis) -> bool:
-        """Whether a card numbered from `first` was swiped away before that time and nothing has come after it."""
+    def is_any_startable_again(self, activity_id: ActivityId, first: CardNumber, before: Millis) -> bool:
+        """Whether a card numbered from `first` was swiped away before that time, or its start given up unanswered."""
 
 
 class DesiredRecords(Protocol):

@@ -71,7 +71,7 @@ def frame(
         channels: for a start: where phones that can are to listen.
     """
     by_number = {one.number: one for one in recipients}
-    stamp = framing_stamp(revision, now, chunk.floor)
+    stamp = framing_stamp(revision, now, chunk.floor, newer)
     superseded = newer is not None and revision.supersedable
     verdicts: dict[CardNumber, Verdict] = {}
     groups: dict[tuple[Environment, bool], list[Recipient]] = defaultdict(list)
@@ -88,7 +88,9 @@ def frame(
     state = newer.state if newer is not None and starting else None
     shipments = []
     for (environment, modern), group in groups.items():
-        channel = channels.get(environment) if modern else None
+        # An end has been broadcast already: a card that begins to listen now would never hear of it.
+        ending = newer is not None and newer.kind is RevisionKind.END
+        channel = channels.get(environment) if modern and not ending else None
         body = payload.body(revision, stamp, state=state, input_push_token=modern, channel=channel)
         shipments.append(Shipment(environment, body, group, channel))
     return Framed(stamp, shipments, verdicts, shown)

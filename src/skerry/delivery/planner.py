@@ -127,9 +127,8 @@ class Planner:
             tx.channels.retire(activity.activity_id, Millis(revision.created_at + LINGERS_FOR))
         tx.outbox.add_chunks([replace(chunk, due_at=max(chunk.due_at, due_at)) for chunk in chunks])
 
-    def plan_broadcast(self, tx: Transaction, activity: Activity) -> None:
-        """The newest revision once more, for those who began to listen while it went out."""
-        target = activity.channel_target
+    def plan_broadcast(self, tx: Transaction, activity: Activity, target: RevisionNumber) -> None:
+        """A revision once more, for those who began to listen while it went out."""
         if not tx.outbox.will_cover(activity.activity_id, target, CHANNEL):
             tx.outbox.add_chunks(_chunks(activity, target, CHANNEL, CHANNEL, self._clock()))
 

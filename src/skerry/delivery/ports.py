@@ -10,7 +10,17 @@ from skerry.domain.card import Card
 from skerry.domain.channel import ActivityChannel, Broadcast, Channel, Published, StoragePolicy
 from skerry.domain.chunk import Chunk, Depth, Lane, Recipient
 from skerry.domain.desired import Standing
-from skerry.domain.ids import ActivityId, AppId, CardNumber, ChannelId, ChunkId, DeviceId, Millis, RevisionNumber
+from skerry.domain.ids import (
+    ActivityId,
+    AppId,
+    CardNumber,
+    ChannelId,
+    ChunkId,
+    DeviceId,
+    Millis,
+    RevisionNumber,
+    Seconds,
+)
 from skerry.domain.plan import Plan, Reachable
 from skerry.domain.push import Environment, Outcomes, PushBatch, Rejected, Result, Route
 from skerry.domain.revision import Revision
@@ -140,6 +150,9 @@ class CardRecords(Protocol):
 
     def revision(self, activity_id: ActivityId, number: RevisionNumber) -> Revision | None:
         """One revision."""
+
+    def restamp(self, activity_id: ActivityId, number: RevisionNumber, timestamp: Seconds) -> None:
+        """A later timestamp for a revision that has grown old before it went out."""
 
     def add_cards(
         self,

@@ -120,6 +120,7 @@ class Sender:
         """Recover what a dead sender left, then send until cancelled."""
         await self._store.write(lambda tx: self._recover(tx, self._clock()))
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._reclaim())
             group.create_task(self._spread())
             for lane in Lane:
                 group.create_task(self._empty(lane))
@@ -135,6 +136,14 @@ class Sender:
     def _recover(self, tx: Transaction, now: Millis) -> None:
         for chunk in tx.outbox.reclaim(self._owner, now):
             self._settlement.recover(tx, chunk, tx.activities.revision(chunk.activity_id, chunk.revision), now)
+
+    async def _reclaim(self) -> None:
+        """Leases that ran out: of a sender that died after we began, or of a send of our own that failed."""
+        while True:
+            await self._nap("leases", LONGEST_NAP)
+            if await self._store.read(lambda tx: tx.outbox.reclaim(self._owner, self._clock())):
+                await self._store.write(lambda tx: self._recover(tx, self._clock()))
+                self._wake()
 
     async def _spread(self) -> None:
         while True:
@@ -188,8 +197,9 @@ class Sender:
     async def _send_revision(self, claimed: Claimed, default: Environment) -> None:
         """An update or end: it may be repeated, so nothing is written first but a stamp that had to rise."""
         framed = self._frame(claimed, claimed.chunk.open_numbers, default)
-        if framed.stamp > claimed.activity.last_timestamp:
-            await self._store.write(lambda tx: _raise_stamp(tx, claimed.activity, framed.stamp))
+        if framed.stamp > claimed.revision.timestamp:
+            # Made anew, and so decided where no newer revision can come in between.
+            framed = await self._store.write(lambda tx: self._frame_anew(tx, claimed, default))
         answers = await self._ship(claimed.chunk, claimed.revision, framed.shipments)
         if answers is None:
             await self._store.write(lambda tx: self._put_off(tx, claimed.chunk))
@@ -215,9 +225,9 @@ class Sender:
         if claimed.newer is not None and revision.supersedable:
             await self._settle_broadcast(claimed, {CHANNEL: Verdict.SUPERSEDED}, [])
             return
-        stamp = framing_stamp(revision, now)
-        if stamp > claimed.activity.last_timestamp:
-            await self._store.write(lambda tx: _raise_stamp(tx, claimed.activity, stamp))
+        stamp = framing_stamp(revision, now, newer=claimed.newer)
+        if stamp > revision.timestamp:
+            stamp = await self._store.write(lambda tx: _broadcast_stamp(tx, claimed, now))
         body = payload.body(revision, stamp)
         answers = []
         for one in claimed.channels:
@@ -273,7 +283,7 @@ class Sender:
         def work(tx: Transaction) -> tuple[Framed, Chunk]:
             fresh = _claimed(tx, chunk) or claimed
             framed = self._frame(fresh, window, default, channels)
-            _raise_stamp(tx, fresh.activity, framed.stamp)
+            _restamp(tx, fresh, framed.stamp)
             if framed.listening:
                 tx.activities.listen(chunk.activity_id, framed.listening, live=False)
             board = bytearray(chunk.verdicts)
@@ -299,11 +309,18 @@ class Sender:
             if accepted:
                 tx.activities.listen(chunk.activity_id, accepted, live=True)
                 current = tx.activities.get(chunk.activity_id)
-                if current is not None and current.channel_target > framed.shown:
-                    self._planner.plan_broadcast(tx, current)  # it went out before these could hear it
+                target = framed.shown if current is None else current.target_of(chunk.first)
+                if current is not None and target > framed.shown:
+                    self._planner.plan_broadcast(tx, current, target)  # it went out before these could hear it
             return settled
 
         return work
+
+    def _frame_anew(self, tx: Transaction, claimed: Claimed, default: Environment) -> Framed:
+        fresh = _claimed(tx, claimed.chunk) or claimed
+        framed = self._frame(fresh, claimed.chunk.open_numbers, default)
+        _restamp(tx, fresh, framed.stamp)
+        return framed
 
     def _frame(
         self,
@@ -393,8 +410,18 @@ def _listener(environment: Environment) -> Recipient:
     )
 
 
-def _raise_stamp(tx: Transaction, activity: Activity, stamp: Seconds) -> None:
-    """A stamp that was made anew is committed as the last used one, so that later revisions rise above it."""
-    current = tx.activities.get(activity.activity_id)
+def _broadcast_stamp(tx: Transaction, claimed: Claimed, now: Millis) -> Seconds:
+    fresh = _claimed(tx, claimed.chunk) or claimed
+    stamp = framing_stamp(fresh.revision, now, newer=fresh.newer)
+    _restamp(tx, fresh, stamp)
+    return stamp
+
+
+def _restamp(tx: Transaction, claimed: Claimed, stamp: Seconds) -> None:
+    """A stamp that was made anew is the revision's own from now on, and later revisions rise above it."""
+    if stamp <= claimed.revision.timestamp:
+        return
+    tx.activities.restamp(claimed.chunk.activity_id, claimed.revision.number, stamp)
+    current = tx.activities.get(claimed.chunk.activity_id)
     if current is not None and stamp > current.last_timestamp:
         tx.activities.save(replace(current, last_timestamp=stamp))

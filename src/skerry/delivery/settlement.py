@@ -6,17 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from skerry.delivery.ports import Transaction
-from skerry.domain.card import lose_token, refuse_start
+from skerry.domain.card import NO_ANSWER, lose_token, refuse_start
 from skerry.domain.chunk import Chunk, ChunkState, Recipient, runs
 from skerry.domain.ids import CardNumber, ChunkId, Millis
 from skerry.domain.push import Environment, Outcome, Rejected
 from skerry.domain.revision import Revision, RevisionKind
 from skerry.domain.timer import TimerKind
 from skerry.domain.verdict import Cure, RetryPolicy, Verdict, treat
-
-NO_ANSWER = "NoAnswer"
-"""Our word for a start that was written, never answered, and given up."""
-
 
 _ACCEPTED = int(Verdict.ACCEPTED)
 
@@ -105,14 +101,20 @@ class Settlement:
     def resolve_unknown(self, tx: Transaction, chunk: Chunk, now: Millis) -> bool:
         """Starts without an answer, a while later: what the device has reported since decides (invariant 4).
 
-        Returns whether any is sent again: once, and only where the policy allows it.
+        Returns whether any is sent again: once, and only where the policy allows it. A card that was to listen on a
+        channel reports no token, so nobody could ever say that it is not there: it counts as live.
         """
         board = bytearray(chunk.verdicts)
+        listening = {one.number for one in tx.outbox.card_recipients(chunk) if one.on_channel}
         again = self._resend and chunk.attempt == 0
         for place, byte in enumerate(chunk.verdicts):
             if byte != Verdict.UNKNOWN:
                 continue
-            card = tx.activities.card(chunk.activity_id, CardNumber(chunk.first + place))
+            number = CardNumber(chunk.first + place)
+            if number in listening:
+                tx.activities.listen(chunk.activity_id, [number], live=True)
+                continue
+            card = tx.activities.card(chunk.activity_id, number)
             if card is None or card.token is not None or card.status.is_over:
                 board[place] = Verdict.ACCEPTED if card is not None else Verdict.NO_CARD
             elif again:

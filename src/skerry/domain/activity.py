@@ -215,15 +215,22 @@ def reopen(activity: Activity) -> Activity:
     return replace(activity, phase=Phase.RUNNING, newest_state=RevisionNumber(0), ended_at=None, ends_at=None)
 
 
-def framing_stamp(revision: Revision, now: Millis, floor: Seconds = Seconds(0)) -> Seconds:
+def framing_stamp(
+    revision: Revision, now: Millis, floor: Seconds = Seconds(0), newer: Revision | None = None
+) -> Seconds:  # fmt: skip
     """The `timestamp` to put on a push of this revision now.
 
     The revision's own, unless it has grown old in the queue (a phone may ignore it) or the card has seen a later one
-    (`floor`, when a card came over from another activity). Whoever uses it commits it as "last used", so that later
-    revisions rise above it.
+    (`floor`, when a card came over from another activity). Whoever uses one that was made anew commits it as the
+    revision's own and as "last used", so that later revisions rise above it.
+
+    `newer`: a revision that the same cards get after this one. It stays below that one's stamp, or the phones would
+    drop the newer one.
     """
     seconds = now // 1000
     stamp = revision.timestamp if seconds - revision.timestamp <= OLD_STAMP else seconds
+    if newer is not None:
+        stamp = max(revision.timestamp, min(stamp, newer.timestamp - 1))
     return Seconds(max(stamp, floor))
 
 

@@ -6,8 +6,12 @@ revision's `stale-date` seen against the clock. Sources: netmera.md section 10 (
 
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from typing import Final
 
 from skerry.domain.ids import ActivityId, CardNumber, DeviceId, Millis, RevisionNumber
+
+NO_ANSWER: Final = "NoAnswer"
+"""Our word for a start that was written, never answered, and given up."""
 
 
 class CardStatus(IntEnum):

@@ -18,9 +18,6 @@ from skerry.domain.ids import ActivityId, GroupId, Millis, RevisionNumber, Secon
 QUIET_ALERT: Final = b'{"title":"","body":""}'
 """For a start whose caller wants no alert: Apple needs one, and an empty one is silent (apple.md 4.2)."""
 
-NEVER: Final = Millis(2**62)
-"""A moment that does not come."""
-
 
 class Swipe(StrEnum):
     """What a person's swipe means for later starts of the activity on that device."""
@@ -118,6 +115,8 @@ class Standing:
     version: int | None = None
     alerted_at: Millis = Millis(0)
     """When the newest revision with an alert was accepted."""
+    revised_at: Millis = Millis(0)
+    """When the newest revision was accepted."""
     pushed_at: Millis = Millis(0)
     """When the newest revision is due on the wire: the next one that may wait goes a second later."""
     start: RevisionNumber = RevisionNumber(0)
@@ -141,7 +140,7 @@ class Standing:
             case Swipe.AFTER:
                 return Millis(now - self.policies.swipe_for)
             case Swipe.IGNORE:
-                return NEVER
+                return self.revised_at
 
 
 @dataclass(frozen=True, slots=True)

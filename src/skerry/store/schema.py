@@ -239,6 +239,7 @@ desired = Table(
     Column("policies", BLOB, nullable=False),  # JSON of desired.Policies
     Column("version", Integer),
     Column("alerted_at", Integer, nullable=False),
+    Column("revised_at", Integer, nullable=False),
     Column("pushed_at", Integer, nullable=False),
     Column("start", Integer, nullable=False),
     Column("spent", REAL, nullable=False),
@@ -294,7 +295,7 @@ cards = Table(
     PrimaryKeyConstraint("activity_id", "number"),
     Index("ix_cards_device_id", "device_id", "activity_id"),
     Index("ix_cards_token", "token", sqlite_where=text("token IS NOT NULL")),
-    Index("ix_cards_dismissed", "activity_id", "number", sqlite_where=text("status = 4")),
+    Index("ix_cards_gone", "activity_id", "number", sqlite_where=text("status IN (4, 5)")),
     **CLUSTERED,
 )
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from skerry.domain.activity import Activity, Phase
-from skerry.domain.ids import ActivityId, AppId, GroupId, Millis, RevisionNumber
+from skerry.domain.ids import ActivityId, AppId, GroupId, Millis, RevisionNumber, Seconds
 from skerry.domain.revision import Revision, RevisionKind
 from skerry.store.sqlite.cards import CardRecords
 
@@ -56,6 +56,8 @@ NAMELESS_CARRYING = f"""
 """
 
 VALUES_OF = "SELECT value FROM nameless_values WHERE activity_id = ?"
+
+RESTAMP = "UPDATE revisions SET timestamp = max(timestamp, ?) WHERE activity_id = ? AND number = ?"
 
 ADD_REVISION = """
     INSERT INTO revisions (
@@ -146,6 +148,10 @@ class ActivityRecords(CardRecords):
                 revision.relevance,
             ),
         )
+
+    def restamp(self, activity_id: ActivityId, number: RevisionNumber, timestamp: Seconds) -> None:
+        """A later timestamp for a revision that has grown old before it went out."""
+        self._connection.execute(RESTAMP, (timestamp, activity_id, number))
 
     def revision(self, activity_id: ActivityId, number: RevisionNumber) -> Revision | None:
         """One revision."""

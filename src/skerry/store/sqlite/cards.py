@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from skerry.domain.card import Card, CardStatus
+from skerry.domain.card import NO_ANSWER, Card, CardStatus
 from skerry.domain.ids import ActivityId, AppId, CardNumber, DeviceId, Millis, RevisionNumber
 
 _COLUMNS = """
@@ -45,10 +45,9 @@ NEWEST = f"""
     ORDER BY number DESC LIMIT 1
 """
 
-UNREPORTED = f"""
+BEFORE = f"""
     SELECT {_COLUMNS} FROM cards INDEXED BY ix_cards_device_id
-    WHERE device_id = ? AND activity_id = ? AND number < ? AND created_at <= ? AND token IS NULL AND NOT on_channel
-      AND status = {int(CardStatus.STARTING)}
+    WHERE device_id = ? AND activity_id = ? AND number < ? AND created_at <= ? AND status <> {int(CardStatus.MOVED)}
     ORDER BY number DESC LIMIT 1
 """
 
@@ -121,10 +120,12 @@ SWIPED_ON = f"""
     WHERE cards.status = {int(CardStatus.DISMISSED)} AND cards.closed_at >= ?
 """
 
-FORGIVEN = f"""
-    SELECT 1 FROM cards INDEXED BY ix_cards_dismissed
-    WHERE cards.activity_id = ?1 AND cards.number >= ?2 AND cards.status = {int(CardStatus.DISMISSED)}
-      AND cards.closed_at < ?3
+# A start whose answer was lost and that was given up is worth another try: nobody has said that it cannot be.
+STARTABLE_AGAIN = f"""
+    SELECT 1 FROM cards INDEXED BY ix_cards_gone
+    WHERE cards.activity_id = ?1 AND cards.number >= ?2
+      AND cards.status IN ({int(CardStatus.DISMISSED)}, {int(CardStatus.LOST)})
+      AND iif(cards.status = {int(CardStatus.LOST)}, cards.reason = '{NO_ANSWER}', cards.closed_at < ?3)
       AND NOT EXISTS (
         SELECT 1 FROM cards AS later INDEXED BY ix_cards_device_id
         WHERE later.device_id = cards.device_id AND later.activity_id = ?1 AND later.number > cards.number)
@@ -196,11 +197,11 @@ class CardRecords:
         row = self._connection.execute(NEWEST, (device_id, activity_id)).fetchone()
         return None if row is None else _card(row)
 
-    def unreported(
+    def card_before(
         self, activity_id: ActivityId, device_id: DeviceId, below: CardNumber, made_until: Millis
     ) -> Card | None:
-        """The device's newest card numbered below `below` and made until then whose token nobody has reported."""
-        row = self._connection.execute(UNREPORTED, (device_id, activity_id, below, made_until)).fetchone()
+        """The device's newest card numbered below `below` and made until then, `MOVED` ones left out."""
+        row = self._connection.execute(BEFORE, (device_id, activity_id, below, made_until)).fetchone()
         return None if row is None else _card(row)
 
     def nameless_starting(self, app_id: AppId, device_id: DeviceId) -> list[Card]:
@@ -256,9 +257,12 @@ class CardRecords:
         row = self._connection.execute(SWIPED_ON, (_json(devices), activity_id, first, since)).fetchone()
         return {DeviceId(device_id) for device_id in _device_ids.decode(row[0])}
 
-    def is_any_forgiven(self, activity_id: ActivityId, first: CardNumber, before: Millis) -> bool:
-        """Whether a card numbered from `first` was swiped away before that time and nothing has come after it."""
-        return self._connection.execute(FORGIVEN, (activity_id, first, before)).fetchone() is not None
+    def is_any_startable_again(self, activity_id: ActivityId, first: CardNumber, before: Millis) -> bool:
+        """Whether a card numbered from `first` was swiped away before that time, or its start given up unanswered.
+
+        Cards that another one has come after do not count.
+        """
+        return self._connection.execute(STARTABLE_AGAIN, (activity_id, first, before)).fetchone() is not None
 
 
 def _json(ids: Sequence[int]) -> str:

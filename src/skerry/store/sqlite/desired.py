@@ -11,17 +11,18 @@ from skerry.domain.ids import ActivityId, AppId, DeviceId
 from skerry.store import audience_json
 
 GET = """
-    SELECT digest, audience, policies, version, alerted_at, pushed_at, start, spent, spent_at
+    SELECT digest, audience, policies, version, alerted_at, revised_at, pushed_at, start, spent, spent_at
     FROM desired WHERE activity_id = ?
 """
 
 SAVE = """
     INSERT INTO desired (
-        activity_id, digest, audience, policies, version, alerted_at, pushed_at, start, spent, spent_at
-    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        activity_id, digest, audience, policies, version, alerted_at, revised_at, pushed_at, start, spent, spent_at
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (activity_id) DO UPDATE SET
         digest = excluded.digest, audience = excluded.audience, policies = excluded.policies,
-        version = excluded.version, alerted_at = excluded.alerted_at, pushed_at = excluded.pushed_at,
+        version = excluded.version, alerted_at = excluded.alerted_at, revised_at = excluded.revised_at,
+        pushed_at = excluded.pushed_at,
         start = excluded.start, spent = excluded.spent, spent_at = excluded.spent_at
 """
 
@@ -53,7 +54,7 @@ class DesiredRecords:
         row = self._connection.execute(GET, (activity_id,)).fetchone()
         if row is None:
             return None
-        digest, audience, policies, version, alerted_at, pushed_at, start, spent, spent_at = row
+        digest, audience, policies, version, alerted_at, revised_at, pushed_at, start, spent, spent_at = row
         return Standing(
             activity_id,
             digest,
@@ -61,6 +62,7 @@ class DesiredRecords:
             msgspec.json.decode(policies, type=Policies),
             version,
             alerted_at,
+            revised_at,
             pushed_at,
             start,
             Meter(spent, spent_at),
@@ -77,6 +79,7 @@ class DesiredRecords:
                 msgspec.json.encode(standing.policies),
                 standing.version,
                 standing.alerted_at,
+                standing.revised_at,
                 standing.pushed_at,
                 standing.start,
                 standing.meter.spent,

@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Tables for what is wanted and for whom, and an index for the cards that people swiped away."""
+    """Tables for what is wanted and for whom, and an index for the cards that are gone before the activity is."""
     op.add_column("revisions", sa.Column("relevance", sa.REAL))
     op.create_table(
         "desired",
@@ -20,6 +20,7 @@ def upgrade() -> None:
         sa.Column("policies", sa.BLOB, nullable=False),
         sa.Column("version", sa.Integer),
         sa.Column("alerted_at", sa.Integer, nullable=False),
+        sa.Column("revised_at", sa.Integer, nullable=False),
         sa.Column("pushed_at", sa.Integer, nullable=False),
         sa.Column("start", sa.Integer, nullable=False),
         sa.Column("spent", sa.REAL, nullable=False),
@@ -58,14 +59,14 @@ def upgrade() -> None:
     op.create_index("ix_channels_activity_id", "channels", ["activity_id"])
     op.create_index("ix_channels_delete_at", "channels", ["delete_at"], sqlite_where=sa.text("delete_at IS NOT NULL"))
     op.add_column("cards", sa.Column("on_channel", sa.Integer, nullable=False, server_default=sa.text("0")))
-    op.create_index("ix_cards_dismissed", "cards", ["activity_id", "number"], sqlite_where=sa.text("status = 4"))
+    op.create_index("ix_cards_gone", "cards", ["activity_id", "number"], sqlite_where=sa.text("status IN (4, 5)"))
 
 
 def downgrade() -> None:
     """Back to activities that only know commands."""
     op.drop_column("cards", "on_channel")
     op.drop_table("channels")
-    op.drop_index("ix_cards_dismissed", "cards")
+    op.drop_index("ix_cards_gone", "cards")
     op.drop_table("followers")
     op.drop_table("desired")
     op.drop_column("revisions", "relevance")
