@@ -8,7 +8,8 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import AsyncIterator
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +17,16 @@ from pathlib import Path
 import httpx2
 import trustme
 
-from bench.process import Process
+from bench.process import Cores, Process, pinned
 from skerry.domain.push import Endpoint
 
 HOST = "127.0.0.1"
+NAME = "localhost"
+"""What clients connect to: some of them verify no certificate that is for an address."""
+APPLE = "api.push.apple.com"
 READY_WITHIN = 10.0
+STREAMS = 1_000
+"""What Apple announces."""
 
 _CONFIGURATION = """\
 daemon off;
@@ -29,28 +35,38 @@ error_log stderr warn;
 pid {directory}/nginx.pid;
 events {{ worker_connections 512; }}
 http {{
-    access_log off;
     client_body_temp_path {directory}/body;
     proxy_temp_path {directory}/proxy;
     fastcgi_temp_path {directory}/fastcgi;
     uwsgi_temp_path {directory}/uwsgi;
     scgi_temp_path {directory}/scgi;
-    # Apple announces 1,000 streams and does not close a connection for having served many requests.
-    http2_max_concurrent_streams 1000;
+    # Apple does not close a connection for having served many requests.
     keepalive_requests 1000000000;
     keepalive_timeout 1h;
-    server {{
-        listen {host}:{port} ssl http2;
-        ssl_certificate {directory}/server.pem;
-        ssl_certificate_key {directory}/server.key;
-        ssl_protocols TLSv1.3;
-        location / {{ return 200; }}
-    }}
+    ssl_certificate {directory}/server.pem;
+    ssl_certificate_key {directory}/server.key;
+    ssl_protocols TLSv1.3;
+{logging}
+{servers}
     server {{
         listen {host}:{status_port};
+        access_log off;
         location / {{ stub_status; }}
     }}
 }}
+"""
+_SERVER = """\
+    server {{
+        listen {address}:{port} ssl http2;
+        http2_max_concurrent_streams {streams};
+        location / {{ return 200; }}
+    }}
+"""
+_NO_LOG = "    access_log off;"
+_WATCH = """\
+    map $uri $watched {{ default 0; "~^/3/device/{prefix}" 1; }}
+    log_format arrival "$msec $uri";
+    access_log {log} arrival if=$watched;
 """
 
 
@@ -62,11 +78,18 @@ class SinkError(Exception):
 class Sink:
     """A running sink."""
 
-    endpoint: Endpoint
+    endpoints: Mapping[int, Endpoint]
+    """By the number of concurrent streams that is announced there."""
     worker: Process
     version: str
+    arrivals_log: Path
     _status_url: str
     _asked: int = 0
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The one that announces as many streams as Apple does."""
+        return self.endpoints[STREAMS]
 
     async def pushes(self) -> int:
         """How many requests nginx has served, our own questions left out."""
@@ -76,10 +99,28 @@ class Sink:
         requests = int(text.splitlines()[2].split()[2])  # "accepts handled requests", in the third line
         return requests - self._asked
 
+    def arrivals(self) -> dict[str, list[float]]:
+        """When pushes to watched tokens came, by token, in seconds since 1970.
+
+        The millisecond is that of nginx's clock, which it reads once for all that came in together.
+        """
+        by_token: dict[str, list[float]] = defaultdict(list)
+        for line in self.arrivals_log.read_text().splitlines():
+            at, _, path = line.partition(" ")
+            by_token[path.rpartition("/")[2]].append(float(at))
+        return by_token
+
 
 @asynccontextmanager
-async def running_sink() -> AsyncIterator[Sink]:
-    """Run nginx until the block is left.
+async def running_sink(
+    streams: Sequence[int] = (STREAMS,), *, watched: str | None = None, apple: str | None = None
+) -> AsyncIterator[Sink]:
+    """Run nginx on the core of the servers until the block is left.
+
+    Args:
+        streams: a port is opened for each of these limits of concurrent streams.
+        watched: the arrival of pushes to tokens with this beginning is written down.
+        apple: another address of this machine, on whose port 443 Apple's name is answered for as well.
 
     Raises:
         SinkError: if it cannot be found or started.
@@ -89,19 +130,38 @@ async def running_sink() -> AsyncIterator[Sink]:
         raise SinkError("there is no nginx: run scripts/install-test-servers")
     with tempfile.TemporaryDirectory(prefix="skerry-sink-") as name:
         directory = Path(name)
-        port, status_port = free_ports(2)
+        *ports, status_port = free_ports(len(streams) + 1)
+        log = directory / "arrivals.log"
+        servers = [
+            _SERVER.format(address=HOST, port=port, streams=limit) for port, limit in zip(ports, streams, strict=True)
+        ]
+        if apple is not None:
+            servers.append(_SERVER.format(address=apple, port=443, streams=STREAMS))
         configuration = directory / "nginx.conf"
         configuration.write_text(
-            _CONFIGURATION.format(directory=directory, host=HOST, port=port, status_port=status_port)
+            _CONFIGURATION.format(
+                directory=directory,
+                host=HOST,
+                status_port=status_port,
+                servers="".join(servers),
+                logging=_NO_LOG if watched is None else _WATCH.format(prefix=watched, log=log),
+            )
         )
-        _write_certificates(directory)
-        nginx = await asyncio.create_subprocess_exec(program, "-p", name, "-c", str(configuration))
+        write_certificates(directory)
+        command = pinned(Cores.of_this_machine().servers, [program, "-p", name, "-c", str(configuration)])
+        nginx = await asyncio.create_subprocess_exec(*command)
         try:
             await _until_ready(nginx, status_port)
-            worker = Process(_only_child(nginx.pid))
-            endpoint = Endpoint(HOST, port, str(directory / "ca.pem"))
-            status_url = f"http://{HOST}:{status_port}/"
-            yield Sink(endpoint, worker, await _version(program), status_url)
+            ca_file = str(directory / "ca.pem")
+            yield Sink(
+                endpoints={
+                    limit: Endpoint(NAME, port, ca_file) for limit, port in zip(streams, ports, strict=True)
+                },
+                worker=Process(_only_child(nginx.pid)),
+                version=await _version(program),
+                arrivals_log=log,
+                _status_url=f"http://{HOST}:{status_port}/",
+            )
         finally:
             with suppress(ProcessLookupError):
                 nginx.terminate()
@@ -118,9 +178,10 @@ def free_ports(count: int) -> list[int]:
             one.close()
 
 
-def _write_certificates(directory: Path) -> None:
+def write_certificates(directory: Path) -> None:
+    """`ca.pem`, `server.pem` with its chain and `server.key`, for this machine and in Apple's name."""
     authority = trustme.CA(key_type=trustme.KeyType.ECDSA)
-    server = authority.issue_cert(HOST, key_type=trustme.KeyType.ECDSA)
+    server = authority.issue_cert(NAME, HOST, APPLE, key_type=trustme.KeyType.ECDSA)
     authority.cert_pem.write_to_path(directory / "ca.pem")
     server.private_key_pem.write_to_path(directory / "server.key")
     for blob in server.cert_chain_pems:
