@@ -59,6 +59,8 @@ _SERVER = """\
     server {{
         listen {address}:{port} ssl http2;
         http2_max_concurrent_streams {streams};
+        # As Apple does: some clients know an answer by it.
+        add_header apns-id $http_apns_id;
         location / {{ return 200; }}
     }}
 """
@@ -83,6 +85,8 @@ class Sink:
     worker: Process
     version: str
     arrivals_log: Path
+    apple_address: str
+    """Where Apple's own name is answered for, on port 443; "" where that port cannot be had."""
     _status_url: str
     _asked: int = 0
 
@@ -113,14 +117,14 @@ class Sink:
 
 @asynccontextmanager
 async def running_sink(
-    streams: Sequence[int] = (STREAMS,), *, watched: str | None = None, apple: str | None = None
+    streams: Sequence[int] = (STREAMS,), *, watched: str | None = None, apple_streams: int | None = None
 ) -> AsyncIterator[Sink]:
     """Run nginx on the core of the servers until the block is left.
 
     Args:
         streams: a port is opened for each of these limits of concurrent streams.
         watched: the arrival of pushes to tokens with this beginning is written down.
-        apple: another address of this machine, on whose port 443 Apple's name is answered for as well.
+        apple_streams: answer in Apple's name as well, on port 443 of another address, with this limit of streams.
 
     Raises:
         SinkError: if it cannot be found or started.
@@ -135,8 +139,9 @@ async def running_sink(
         servers = [
             _SERVER.format(address=HOST, port=port, streams=limit) for port, limit in zip(ports, streams, strict=True)
         ]
-        if apple is not None:
-            servers.append(_SERVER.format(address=apple, port=443, streams=STREAMS))
+        apple_address = "" if apple_streams is None else free_apple_address()
+        if apple_address:
+            servers.append(_SERVER.format(address=apple_address, port=443, streams=apple_streams))
         configuration = directory / "nginx.conf"
         configuration.write_text(
             _CONFIGURATION.format(
@@ -160,6 +165,7 @@ async def running_sink(
                 worker=Process(_only_child(nginx.pid)),
                 version=await _version(program),
                 arrivals_log=log,
+                apple_address=apple_address,
                 _status_url=f"http://{HOST}:{status_port}/",
             )
         finally:
@@ -176,6 +182,14 @@ def free_ports(count: int) -> list[int]:
     finally:
         for one in sockets:
             one.close()
+
+
+def free_apple_address() -> str:
+    """An address of this machine whose port 443 is ours to listen on; "" where there is none."""
+    for last in range(2, 255):
+        with suppress(OSError), socket.create_server((f"127.0.0.{last}", 443)):
+            return f"127.0.0.{last}"
+    return ""
 
 
 def write_certificates(directory: Path) -> None:

@@ -64,10 +64,14 @@ class Work:
     """To make where the client lets one choose."""
     streams: int
     """Requests in flight on one connection, at the most."""
+    apple_address: str
+    """Where the same server answers in Apple's name on port 443, for clients that know no other host; "" for nowhere."""
 
 
 @contextmanager
-def work_files(endpoint: Endpoint, *, pushes: int, connections: int, streams: int) -> Iterator[Path]:
+def work_files(
+    endpoint: Endpoint, *, pushes: int, connections: int, streams: int, apple_address: str = ""
+) -> Iterator[Path]:
     """Write the work down; the path of `work.json`, good until the block is left."""
     with TemporaryDirectory(prefix="skerry-work-") as name:
         directory = Path(name)
@@ -89,6 +93,7 @@ def work_files(endpoint: Endpoint, *, pushes: int, connections: int, streams: in
             pushes=pushes,
             connections=connections,
             streams=streams,
+            apple_address=apple_address,
         )
         (directory / "work.json").write_text(json.dumps(asdict(work), indent=2))
         yield directory / "work.json"
