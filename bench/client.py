@@ -58,7 +58,13 @@ class Round:
 class RunningClient(Protocol):
     """What a case asks of a client."""
 
-    async def round(self) -> Round: ...
+    async def round(self, within: float = ROUND_WITHIN) -> Round:
+        """One push to each token, and what it cost.
+
+        Raises:
+            ClientError: if it breaks off, or takes longer than so many seconds.
+        """
+        ...
 
     async def stop(self) -> None: ...
 
@@ -95,16 +101,12 @@ class HarnessedClient:
             raise ClientError(f"{command[0]} said something else than that it is ready:\n{client._last_words()}")
         return client
 
-    async def round(self) -> Round:
-        """Let it push everything once.
-
-        Raises:
-            ClientError: if it breaks off.
-        """
+    async def round(self, within: float = ROUND_WITHIN) -> Round:
+        """Let it push everything once."""
         assert self._child.stdin is not None
         cpu, began = self._process.cpu_seconds(), time.perf_counter()
         self._child.stdin.write(b"go\n")
-        line = await self._line(ROUND_WITHIN)
+        line = await self._line(within)
         wall, cpu = time.perf_counter() - began, self._process.cpu_seconds() - cpu
         told: dict[str, Any] = json.loads(line)
         return Round(
@@ -184,10 +186,10 @@ class H2load:
         client._start_cpu = used.ru_utime + used.ru_stime
         return client
 
-    async def round(self) -> Round:
+    async def round(self, within: float = ROUND_WITHIN) -> Round:
         """One run."""
         pushes = self._work["pushes"]
-        used, wall, said = await self._run(pushes, self._work["connections"])
+        used, wall, said = await self._run(pushes, self._work["connections"], within)
         statuses = re.search(r"status codes: (\d+) 2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx", said)
         if statuses is None:
             raise ClientError(f"h2load said:\n{said[-2000:]}")
@@ -199,9 +201,11 @@ class H2load:
     async def stop(self) -> None:
         """It has left already."""
 
-    async def _run(self, requests: int, connections: int) -> tuple[resource.struct_rusage, float, str]:
+    async def _run(
+        self, requests: int, connections: int, within: float = ROUND_WITHIN
+    ) -> tuple[resource.struct_rusage, float, str]:
         counts = [f"--requests={requests}", f"--clients={connections}"]
-        return await asyncio.to_thread(_measured, [*self._command, *counts])
+        return await asyncio.to_thread(_measured, ["timeout", str(within), *self._command, *counts])
 
 
 StartClient = Callable[..., Awaitable[RunningClient]]

@@ -1,4 +1,4 @@
-"""What was measured: runs of a case, and the figure that is their median."""
+"""What was measured: runs of one client at one size of one case, and the figure that is their median."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,47 +6,62 @@ from statistics import median
 
 _LEAST_CPU = 0.01
 """Seconds: the step in which the kernel counts CPU time."""
+WORST = frozenset({"lost", "doubled", "failed", "unfinished"})
+"""Of these the worst run counts: a push that is lost in one run of three is lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run. Times in seconds; `cpu` is the service's."""
+    """One run. Times in seconds; `cpu` is that of what is measured, the client or the service."""
 
     count: int
     cpu: float
     wall: float
     others: Mapping[str, float] = field(default_factory=dict)
     """What else is worth telling, by a name that carries its unit."""
+    rates: bool = True
+    """Whether rates say anything: not where the pace was given."""
 
     @property
-    def per_cpu_second(self) -> float:
-        return self.count / max(self.cpu, _LEAST_CPU)
-
-    @property
-    def per_second(self) -> float:
-        return self.count / self.wall
+    def values(self) -> dict[str, float]:
+        """Everything that this run tells, by name."""
+        rates = {"per_cpu_second": self.count / max(self.cpu, _LEAST_CPU), "per_second": self.count / self.wall}
+        return {**(rates if self.rates else {}), **self.others}
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One line of the results."""
+    """One client at one size of one case."""
 
-    name: str
-    title: str
+    case: str
+    size: str
+    client: str
     unit: str
-    how: str
-    """What exactly happened, so that nobody has to guess what the figure means."""
     runs: Sequence[Run]
 
-    @property
-    def per_cpu_second(self) -> float:
-        return median(run.per_cpu_second for run in self.runs)
+    def values(self) -> dict[str, float]:
+        """The median of each value; of `WORST`, the worst."""
+        return {
+            name: max(values) if name in WORST else median(values)
+            for name, values in ((name, self._all(name)) for name in self.runs[0].values)
+        }
 
-    @property
-    def per_second(self) -> float:
-        return median(run.per_second for run in self.runs)
+    def spread(self) -> dict[str, tuple[float, float]]:
+        """The least and the most of each value."""
+        return {name: (min(values), max(values)) for name in self.runs[0].values for values in (self._all(name),)}
 
-    @property
-    def others(self) -> dict[str, float]:
-        """The median of each."""
-        return {name: median(run.others[name] for run in self.runs) for name in self.runs[0].others}
+    def _all(self, name: str) -> list[float]:
+        return [run.values[name] for run in self.runs if name in run.values]
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """There is no figure, and this is why."""
+
+    case: str
+    size: str
+    client: str
+    why: str
+
+
+Finding = Figure | Absent

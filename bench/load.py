@@ -43,10 +43,14 @@ class Target:
 
     def post(self, path: str, body: Any) -> bytes:
         """A whole request, ready to be written."""
-        content = json.dumps(body, separators=(",", ":")).encode()
+        return self.post_text(path, json.dumps(body, separators=(",", ":")), "application/json")
+
+    def post_text(self, path: str, text: str, media_type: str) -> bytes:
+        """The same with a body that is text already."""
+        content = text.encode()
         head = (
             f"POST {path} HTTP/1.1\r\nHost: {self.host}:{self.port}\r\nX-netmera-api-key: {self.key}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+            f"Content-Type: {media_type}\r\nContent-Length: {len(content)}\r\n\r\n"
         )
         return head.encode() + content
 

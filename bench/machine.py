@@ -2,15 +2,29 @@
 
 import os
 import platform
+import shutil
 import sqlite3
 import ssl
 import statistics
+import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-LIBRARIES = ("skerry", "uvicorn", "starlette", "uvloop", "httptools", "msgspec", "hpack")
+from bench.peers import PEERS
+
+LIBRARIES = ("skerry", "uvicorn", "starlette", "uvloop", "httptools", "msgspec", "hpack", "h2")
+_TOOLS = {
+    "nginx": ["nginx", "-v"],
+    "h2load": ["h2load", "--version"],
+    "go": ["go", "version"],
+    "cargo": ["cargo", "--version"],
+    "java": ["java", "-version"],
+    "node": ["node", "--version"],
+    "gorush": ["gorush", "-version"],
+}
 _SYNCS = 50
 
 
@@ -26,7 +40,18 @@ def describe() -> dict[str, str]:
         "OpenSSL": ssl.OPENSSL_VERSION.split()[1],
         "SQLite": sqlite3.sqlite_version,
         **{name: version(name) for name in LIBRARIES},
+        **{name: said for name, command in _TOOLS.items() if (said := _said(command)) is not None},
+        **{f"peer {peer.name}": peer.say_version() for peer in PEERS.values() if peer.why_absent() is None},
     }
+
+
+def _said(command: Sequence[str]) -> str | None:
+    """The first line of what a tool says of itself; None where it is not here."""
+    program = shutil.which(command[0], path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    if program is None:
+        return None
+    done = subprocess.run([program, *command[1:]], capture_output=True, text=True, check=False, timeout=30)
+    return next(iter((done.stdout + done.stderr).strip().splitlines()), "")
 
 
 def _processor() -> str:

@@ -2,20 +2,27 @@
 
 import asyncio
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from skerry.domain.chunk import ChunkState
+from skerry.domain.chunk import ChunkState, Lane
 from skerry.domain.verdict import Verdict
 
 SETTLED_WITHIN = 600.0
 LOOK_EVERY = 0.02
 """Seconds between two looks; the moment of the last settlement is read from the rows, not from the looking."""
 
-_OPEN = f"SELECT count(*) FROM chunks WHERE state <> {int(ChunkState.SETTLED)}"
+# One state at a time: each of the open ones has an index of its own.
+_OPEN = "SELECT 1 WHERE " + " OR ".join(
+    f"EXISTS (SELECT 1 FROM chunks WHERE state = {int(state)}{{and_lane}})"
+    for state in ChunkState
+    if state is not ChunkState.SETTLED
+)
+_ANY_OPEN, _LARGE_OPEN = _OPEN.format(and_lane=""), _OPEN.format(and_lane=f" AND lane = {int(Lane.LARGE)}")
 _SETTLED_SINCE = "SELECT settled_at, verdicts FROM chunks WHERE created_at >= ?"
 
 
@@ -40,13 +47,21 @@ class OutboxView:
         Raises:
             TimeoutError: if something stays open.
         """
-        async with asyncio.timeout(SETTLED_WITHIN):
-            while self._connection.execute(_OPEN).fetchone()[0]:  # noqa: ASYNC110 - another process settles
-                await asyncio.sleep(LOOK_EVERY)
+        await self._until_none(_ANY_OPEN)
         rows = self._connection.execute(_SETTLED_SINCE, (int(since * 1000),)).fetchall()
         verdicts = Counter(byte for _, board in rows for byte in board)
         last = max((at for at, _ in rows), default=0)
         return Settled(last / 1000, Counter({Verdict(byte): count for byte, count in verdicts.items()}))
+
+    async def large_settled(self) -> float:
+        """Wait until no chunk of a large audience is open; when that was seen, in seconds since 1970."""
+        await self._until_none(_LARGE_OPEN)
+        return time.time()
+
+    async def _until_none(self, query: str) -> None:
+        async with asyncio.timeout(SETTLED_WITHIN):
+            while self._connection.execute(query).fetchone():  # noqa: ASYNC110 - another process settles
+                await asyncio.sleep(LOOK_EVERY)
 
 
 @contextmanager

@@ -1,88 +1,169 @@
-"""The results on disk: latest.json for machines, latest.md for people."""
+"""The results on disk: latest.json for machines, latest.md for people.
+
+```
+latest.json    {case: {size: {client: {value: median, …, "unit", "runs", "spread": {value: [least, most]}}
+                                      or {"absent": why}}},
+                "about": {case: {"title", "how", "command", "measured_at"}, "machine": {…}}}
+```
+
+A session that measures some cases only, or some clients, replaces those and leaves the others.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench.figures import Figure, Run
+from bench.figures import Absent, Finding
+from bench.session import Case
 
-_WIDE = 1_000
+ABOUT = "about"
+FIRST_OF_ALL = "skerry"
+RATE = "per_cpu_second"
+_COLUMNS = {
+    "per_cpu_second": "per CPU-second",
+    "per_second": "per second",
+    "of_calm": "of the calm rate",
+    "p50_ms": "p50 ms",
+    "p99_ms": "p99 ms",
+    "worst_ms": "worst ms",
+    "api_p50_ms": "API p50 ms",
+    "api_p99_ms": "API p99 ms",
+    "answered_ms": "answered after ms",
+    "peak_rss_mb": "peak RSS MB",
+    "bytes_per_push": "bytes a push",
+    "lost": "lost",
+    "doubled": "doubled",
+    "failed": "given back as failed",
+    "unfinished": "not finished",
+    "refused": "refused, then repeated",
+    "connections": "connections",
+    "server_busy": "server busy",
+}
+"""The columns of the tables, in this order, of the values that a case has."""
+_WITH_SPREAD = frozenset({"per_cpu_second", "per_second"})
+_WIDE = 100
 """From here on a number needs no decimals."""
 
 
-def write(directory: Path, figures: Sequence[Figure], machine: Mapping[str, str], command: str) -> None:
-    """Write both files."""
+def write(
+    directory: Path, cases: Sequence[Case], findings: Sequence[Finding], machine: Mapping[str, str], command: str
+) -> None:
+    """Write both files; what they hold of other cases, sizes and clients stays."""
     directory.mkdir(parents=True, exist_ok=True)
+    path = directory / "latest.json"
+    document: dict[str, Any] = {}
+    with suppress(FileNotFoundError):
+        document = json.loads(path.read_text())
+    about = document.setdefault(ABOUT, {})
     measured_at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    document = {
-        "command": command,
-        "measured_at": measured_at,
-        "machine": dict(machine),
-        "figures": [_entry(figure) for figure in figures],
-    }
-    (directory / "latest.json").write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-    (directory / "latest.md").write_text(_page(figures, machine, command, measured_at))
+    about["machine"] = dict(machine)
+    for case in cases:
+        about[case.name] = {"title": case.title, "how": case.how, "command": command, "measured_at": measured_at}
+    for finding in findings:
+        sizes = document.setdefault(finding.case, {})
+        sizes.setdefault(finding.size, {})[finding.client] = _entry(finding)
+    path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    (directory / "latest.md").write_text(page(document))
 
 
-def table(figures: Sequence[Figure]) -> str:
-    """The figures as a Markdown table: medians, and in brackets the least and the most of all runs."""
-    lines = ["| | per CPU-second of the service | per second | runs |", "| --- | --- | --- | --- |"]
-    for figure in figures:
-        cpu, wall = [run.per_cpu_second for run in figure.runs], [run.per_second for run in figure.runs]
-        first = f"**{figure.per_cpu_second:,.0f}** {figure.unit}{_spread(cpu)}"
-        second = f"{figure.per_second:,.0f}{_spread(wall)}"
-        lines.append(f"| {figure.title} | {first} | {second} | {len(figure.runs)} |")
+def as_document(findings: Sequence[Finding]) -> dict[str, Any]:
+    """The findings alone, by case, size and client."""
+    document: dict[str, Any] = {}
+    for finding in findings:
+        document.setdefault(finding.case, {}).setdefault(finding.size, {})[finding.client] = _entry(finding)
+    return document
+
+
+def table(sizes: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
+    """One case as a Markdown table: medians, and in brackets the least and the most of all runs."""
+    entries = [entry for clients in sizes.values() for entry in clients.values()]
+    columns = [name for name in _COLUMNS if any(name in entry for entry in entries)]
+    lines = [
+        "| size | client | " + " | ".join(_COLUMNS[name] for name in columns) + " | runs |",
+        "| --- | --- | " + "--- | " * len(columns) + "--- |",
+    ]
+    for size, clients in sizes.items():
+        measured = {name: entry for name, entry in clients.items() if "absent" not in entry}
+        for name in sorted(measured, key=lambda name, of=measured: _order(name, of[name])):  # type: ignore[misc]
+            cells = [_cell(measured[name], column) for column in columns]
+            lines.append(f"| {size} | {name} | " + " | ".join(cells) + f" | {measured[name]['runs']} |")
     return "\n".join(lines)
 
 
-def _page(figures: Sequence[Figure], machine: Mapping[str, str], command: str, measured_at: str) -> str:
-    terms = (
-        f"`{command}`, {measured_at}. Medians; in brackets the least and the most of all runs. CPU time is that of "
-        "the service's process with all its threads, user and system, read from /proc. Service, load and nginx share "
-        "the machine: what a second brings is what they leave each other."
-    )
+def page(document: Mapping[str, Any]) -> str:
+    """Everything for people."""
+    about = document[ABOUT]
     parts = [
         "# Measured",
-        terms,
-        table(figures),
-        "## What happened",
-        "\n".join(f"- **{figure.title}**: {figure.how}. {_told(figure)}" for figure in figures),
-        "## On what",
-        "\n".join(f"- {name}: {value}" for name, value in machine.items()),
+        "Medians of several runs; in brackets the least and the most of them. CPU time is that of the client's or the "
+        "service's own process with all its threads, user and system, read from outside. Clients take turns within a "
+        "run of the benchmark; all share one machine. Of pushes that were lost, doubled or given back the worst run "
+        "counts. How each client is set up, and why so: [peers](../peers/README.md).",
     ]
-    return "\n\n".join(parts) + "\n"
+    for name, case in about.items():
+        if name == "machine" or name not in document:
+            continue
+        parts += [f"## {case['title']}", f"`{case['command']}`, {case['measured_at']}. {_sentence(case['how'])}"]
+        parts += [table(document[name]), *_remarks(document[name])]
+    parts += ["## On what", "\n".join(f"- {name}: {value}" for name, value in about["machine"].items())]
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _told(figure: Figure) -> str:
-    wall = sorted(run.wall for run in figure.runs)[len(figure.runs) // 2]
-    told = [f"{_number(wall)} s a run", *(f"{name} {_number(value)}" for name, value in figure.others.items())]
-    return "Medians: " + ", ".join(told) + "."
+def _remarks(sizes: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[str]:
+    """Who is ahead of us, and who is not there."""
+    remarks = []
+    for size, clients in sizes.items():
+        ours = clients.get(FIRST_OF_ALL, {}).get(RATE)
+        ahead = [
+            name
+            for name, entry in clients.items()
+            if ours and not name.startswith("skerry") and entry.get(RATE, 0) > ours
+        ]
+        if ahead:
+            remarks.append(f"- At {size}, ahead of Skerry per CPU-second: {', '.join(ahead)}.")
+    missing: dict[tuple[str, str], list[str]] = {}
+    for size, clients in sizes.items():
+        for name, entry in clients.items():
+            if "absent" in entry:
+                missing.setdefault((name, " ".join(entry["absent"].split())), []).append(size)
+    remarks += [f"- {name} is absent ({', '.join(where)}): {why}" for (name, why), where in missing.items()]
+    return ["\n".join(remarks)]
 
 
-def _entry(figure: Figure) -> dict[str, Any]:
+def _entry(finding: Finding) -> dict[str, Any]:
+    if isinstance(finding, Absent):
+        return {"absent": finding.why}
     return {
-        "name": figure.name,
-        "title": figure.title,
-        "unit": figure.unit,
-        "how": figure.how,
-        "per_cpu_second": round(figure.per_cpu_second, 1),
-        "per_second": round(figure.per_second, 1),
-        "others": {name: round(value, 3) for name, value in figure.others.items()},
-        "runs": [_rounded(run) for run in figure.runs],
+        **{name: _rounded(value) for name, value in finding.values().items()},
+        "unit": finding.unit,
+        "runs": len(finding.runs),
+        "spread": {name: [_rounded(value) for value in ends] for name, ends in finding.spread().items()},
     }
 
 
-def _rounded(run: Run) -> dict[str, Any]:
-    entry = asdict(run)
-    others = {name: round(value, 3) for name, value in entry.pop("others").items()}
-    return {name: round(value, 3) for name, value in entry.items()} | others
+def _order(name: str, entry: Mapping[str, Any]) -> tuple[bool, float]:
+    return name != FIRST_OF_ALL, -entry.get(RATE, entry.get("per_second", 0))
 
 
-def _spread(values: Sequence[float]) -> str:
-    return "" if len(values) == 1 else f" ({min(values):,.0f} – {max(values):,.0f})"
+def _cell(entry: Mapping[str, Any], column: str) -> str:
+    if column not in entry:
+        return ""
+    text = _number(entry[column])
+    if column in _WITH_SPREAD and entry["runs"] > 1:
+        least, most = entry["spread"][column]
+        text += f" ({_number(least)} – {_number(most)})"
+    return f"**{text}**" if column == RATE else text
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:].rstrip(".") + "."
+
+
+def _rounded(value: float) -> float:
+    return round(value, 1) if value >= _WIDE else round(value, 3)
 
 
 def _number(value: float) -> str:

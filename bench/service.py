@@ -2,22 +2,22 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx2
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from bench.credential import BUNDLE_ID, KEY_ID, TEAM_ID, private_key
 from bench.load import Target
 from bench.process import Process
 from bench.sink import HOST, free_ports
-from skerry.app import open_admin
+from skerry.app import Admin, open_admin
 from skerry.domain.app import KeyKind
 from skerry.domain.ids import AppId
 from skerry.domain.push import Endpoint, Environment
@@ -63,22 +63,39 @@ class RunningService:
 
 
 @asynccontextmanager
-async def new_home(endpoint: Endpoint) -> AsyncIterator[Home]:
-    """An empty database with an app and its keys; removed when the block is left."""
+async def new_home(endpoint: Endpoint, *, copy_of: Path | None = None) -> AsyncIterator[Home]:
+    """A data directory of its own, removed when the block is left.
+
+    Args:
+        endpoint: the app's APNs.
+        copy_of: another data directory that it begins as; None: an empty one with an app and its keys.
+    """
     with tempfile.TemporaryDirectory(prefix="skerry-bench-") as name:
         data = Path(name)
+        if copy_of is not None:
+            await asyncio.to_thread(shutil.copytree, copy_of, data, dirs_exist_ok=True)
         async with open_admin(Settings(data_dir=data)) as admin:
-            app = await admin.apps.create(
-                "bench",
-                "com.example.bench",
-                team_id="TEAM123456",
-                key_id="KEY1234567",
-                private_key=_private_key(),
-                endpoints={Environment.PRODUCTION: endpoint},
-            )
-            await admin.apps.create_key(app.app_id, KeyKind.REST, "benchmark", text=REST_KEY)
-            await admin.apps.create_key(app.app_id, KeyKind.SDK, "benchmark", text=SDK_KEY)
-        yield Home(data, app.app_id)
+            known = await admin.apps.find("bench")
+            if known is None:
+                app_id = await _create_app(admin, endpoint)
+            else:
+                await admin.apps.save(replace(known, endpoints={**known.endpoints, Environment.PRODUCTION: endpoint}))
+                app_id = known.app_id
+        yield Home(data, app_id)
+
+
+async def _create_app(admin: Admin, endpoint: Endpoint) -> AppId:
+    app = await admin.apps.create(
+        "bench",
+        BUNDLE_ID,
+        team_id=TEAM_ID,
+        key_id=KEY_ID,
+        private_key=private_key(),
+        endpoints={Environment.PRODUCTION: endpoint},
+    )
+    await admin.apps.create_key(app.app_id, KeyKind.REST, "benchmark", text=REST_KEY)
+    await admin.apps.create_key(app.app_id, KeyKind.SDK, "benchmark", text=SDK_KEY)
+    return app.app_id
 
 
 @asynccontextmanager
@@ -126,8 +143,3 @@ async def _until_ready(child: asyncio.subprocess.Process, port: int, log: Path) 
             await asyncio.sleep(0.05)
     said = await asyncio.to_thread(log.read_text)
     raise ServiceError(f"the service ended with {child.returncode}:\n{said[-2000:]}")
-
-
-def _private_key() -> bytes:
-    key = ec.generate_private_key(ec.SECP256R1())
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

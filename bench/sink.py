@@ -159,9 +159,7 @@ async def running_sink(
             await _until_ready(nginx, status_port)
             ca_file = str(directory / "ca.pem")
             yield Sink(
-                endpoints={
-                    limit: Endpoint(NAME, port, ca_file) for limit, port in zip(streams, ports, strict=True)
-                },
+                endpoints={limit: Endpoint(NAME, port, ca_file) for limit, port in zip(streams, ports, strict=True)},
                 worker=Process(_only_child(nginx.pid)),
                 version=await _version(program),
                 arrivals_log=log,

@@ -10,37 +10,21 @@ ca.pem        whom to trust
 """
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import jwt
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
+from bench.credential import KEY_ID, TEAM_ID, TOPIC, authorization, private_key
 from bench.population import token
 from skerry.domain.push import Endpoint
 
-BUNDLE_ID = "com.example.bench"
-TOPIC = f"{BUNDLE_ID}.push-type.liveactivity"
-TEAM_ID = "TEAM123456"
-KEY_ID = "KEY1234567"
 PAYLOAD = (
     b'{"aps":{"timestamp":1790000000,"event":"update","content-state":'
     b'{"homeTeamScore":2,"awayTeamScore":1,"progress":0.5,"title":"Goal"}}}'
 )
 """133 bytes: what an update of a match's score weighs."""
-
-
-@lru_cache(maxsize=1)
-def private_key() -> bytes:
-    """The provider key of this session, as PKCS#8 PEM; the services and all clients sign with it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +70,7 @@ def work_files(
             key_file=str(key),
             key_id=KEY_ID,
             team_id=TEAM_ID,
-            authorization=_authorization(),
+            authorization=authorization(),
             topic=TOPIC,
             tokens_file=str(tokens),
             payload_file=str(payload),
@@ -97,8 +81,3 @@ def work_files(
         )
         (directory / "work.json").write_text(json.dumps(asdict(work), indent=2))
         yield directory / "work.json"
-
-
-def _authorization() -> str:
-    claims = {"iss": TEAM_ID, "iat": int(time.time())}
-    return "bearer " + jwt.encode(claims, private_key(), algorithm="ES256", headers={"kid": KEY_ID, "typ": None})

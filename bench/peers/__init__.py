@@ -42,10 +42,10 @@ class Peer:
     """Exists once it is built."""
     pace: int = 100_000
     """Pushes of one round on the wire: what takes it about a second or two, so that a run of all takes minutes."""
+    warm_up: int = 1
+    """Rounds before the first that counts: more for what compiles while it runs."""
     only_apple: bool = False
     """It knows no host but Apple's: Apple's name has to lead to the server, on port 443."""
-    chooses_connections: bool = True
-    """Whether one can say how many connections it makes."""
     is_h2load: bool = False
 
     def why_absent(self) -> str | None:
@@ -173,6 +173,7 @@ PUSHY = Peer(
         ["mvn", "-q", "-B", "-f", f"{CACHE}/pushy/pom.xml", "compile", "dependency:copy-dependencies"],
     ],
     artefact=CACHE / "pushy/target/dependency",
+    warm_up=4,
 )
 A2 = Peer(
     "a2",
@@ -197,6 +198,7 @@ NODE_APN = Peer(
     ],
     artefact=CACHE / "node-apn/node_modules",
     pace=20_000,
+    warm_up=3,
 )
 AIOAPNS = Peer(
     "aioapns",

@@ -1,0 +1,82 @@
+"""The whole path: one update to very many cards, from the request until every verdict is on disk."""
+
+import time
+from collections.abc import Sequence
+
+from bench.bodies import MATCH, UPDATE, change
+from bench.figures import Absent, Figure, Finding, Run
+from bench.gorush import GORUSH, gorush_runs
+from bench.outbox import OutboxView, outbox_of
+from bench.population import populated_home
+from bench.service import RunningService, running_service
+from bench.session import Case, Session, WrongResultError
+from bench.sink import Sink, running_sink
+from bench.verdicts import require
+
+_MOST_OF_GATEWAYS = 100_000
+"""Pushes of one update that other gateways get: a million would take them minutes, and tell nothing new."""
+
+
+async def whole_path(session: Session) -> Sequence[Finding]:
+    """The service at every size, and beside it the gateway that can be measured likewise."""
+    findings: list[Finding] = []
+    async with running_sink(apple_streams=1_000) as sink:
+        for cards in session.sizes.cards:
+            size = str(cards)
+            if session.wants("skerry"):
+                runs = await _runs(session, sink, cards)
+                findings.append(Figure("whole_path", size, "skerry", "pushes", runs[1:]))
+                findings.append(Figure("whole_path", size, "skerry_first", "pushes", runs[:1]))
+                why = "one process owns a SQLite store, and another cannot claim work from it"
+                findings.append(Absent("whole_path", size, "skerry_two_senders", why))
+            if session.wants(GORUSH) and cards <= _MOST_OF_GATEWAYS:
+                gateway = await gorush_runs(session, sink, cards)
+                findings.append(
+                    Absent("whole_path", size, GORUSH, gateway)
+                    if isinstance(gateway, str)
+                    else Figure("whole_path", size, GORUSH, "pushes", gateway)
+                )
+    return findings
+
+
+async def _runs(session: Session, sink: Sink, cards: int) -> list[Run]:
+    session.say(f"whole path: making {cards:,} cards, or finding them in the cache")
+    async with populated_home(sink.endpoint, MATCH, cards) as home, running_service(home, session.profile) as service:
+        with outbox_of(service.database) as outbox:
+            runs = []
+            for number in range(session.sizes.runs + 1):
+                runs.append(await _run(service, sink, outbox, cards, number))
+                session.say(f"whole path, {cards:,} cards: {runs[-1].values['per_cpu_second']:,.0f} per CPU-second")
+    return runs
+
+
+async def _run(service: RunningService, sink: Sink, outbox: OutboxView, cards: int, number: int) -> Run:
+    request = service.rest.post(UPDATE, change(MATCH, f"goal {number}"))
+    pushes, sink_cpu = await sink.pushes(), sink.worker.cpu_seconds()
+    cpu, began = service.process.cpu_seconds(), time.time()
+    answered = await service.rest.put([request], 1)
+    settled = await outbox.settled(began)
+    cpu = service.process.cpu_seconds() - cpu
+    received = await sink.pushes() - pushes
+    require(settled.verdicts, received, cards)
+    if received != cards:
+        raise WrongResultError(f"one update to {cards} cards reached nginx as {received} pushes")
+    others = {
+        "answered_ms": answered.wall * 1000,
+        "peak_rss_mb": service.process.peak_memory_mib(),
+        "sink_cpu_s": sink.worker.cpu_seconds() - sink_cpu,
+        "lost": 0,
+        "doubled": 0,
+    }
+    return Run(cards, cpu, settled.at - began, others)
+
+
+CASE = Case(
+    "whole_path",
+    "The whole path: one update to all cards of an activity",
+    f"one POST {UPDATE} to a group of so many cards, SQLite, one process, tokens read from disk, from the request until "
+    "every verdict is on disk; TLS 1.3 and HTTP/2 to nginx with `return 200` on the other core, which counts every "
+    "push. `skerry_first` is the first push ever to these devices: it proves each one's environment, which is written "
+    "to its row. gorush keeps nothing on disk: it gets the same tokens in its own requests, until nginx has seen all",
+    whole_path,
+)
