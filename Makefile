@@ -18,7 +18,7 @@ unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-all test-servers lint types fmt bench bench-quick reference docs build image clean
+.PHONY: help setup demo test test-all test-servers lint types fmt bench bench-quick bench-peers reference docs build image clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,11 +49,15 @@ fmt: setup ## Format the code and mend what can be mended by machine.
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
 
-bench: setup test-servers ## Measure what the README says about speed, on this machine (Linux).
+bench: setup test-servers bench-peers ## Measure Skerry and others beside it on this machine (Linux): an hour or so.
 	$(BIN)/python -m bench
 
-bench-quick: setup test-servers ## The same with fewer and shorter runs: under three minutes.
+bench-quick: setup test-servers bench-peers ## The same with fewer and shorter runs: under five minutes.
 	$(BIN)/python -m bench --quick
+
+bench-peers: setup ## Build the clients that are measured beside ours (Go, Java, Rust, Node, Python; what can be had).
+	scripts/install-bench-peers
+	$(BIN)/python -m bench.peers
 
 reference: setup ## Write the reference pages that are made from the code (settings, command line, HTTP API, metrics).
 	$(BIN)/python scripts/write-reference

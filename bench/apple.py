@@ -15,7 +15,6 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
@@ -86,15 +85,15 @@ async def running_apple(directory: Path) -> AsyncIterator[RunningApple]:
         await child.wait()
 
 
-@dataclass(frozen=True, slots=True)
+_STANDING = Standing(BUNDLE_ID, TokenKind.UPDATE)
+
+
 class _Tokens:
     """Every token is a Live Activity's."""
 
-    standing_of_all: Standing = Standing(BUNDLE_ID, TokenKind.UPDATE)
-
     def standing(self, environment: Environment, token: str) -> Standing | None:
         del environment, token
-        return self.standing_of_all
+        return _STANDING
 
     def deliver(self, delivery: Delivery) -> None:
         """There is no phone to show it."""

@@ -1,10 +1,10 @@
 """A relay between client and server that holds every byte for half a round trip, and counts what passes.
 
-`python -m bench.relay LISTEN_HOST PORT SERVER_PORT DELAY_MS` prints its port, then a line `UP DOWN` (bytes so far from the
-client and from the server) for every line that it reads. TLS passes through untouched.
+`python -m bench.relay LISTEN_HOST PORT SERVER_PORT DELAY_MS` prints its port, then a line `UP DOWN` (bytes so far from
+the client and from the server) for every line that it reads. TLS passes through untouched.
 
-A delay in the kernel (`tc netem`) would also slow down TCP's own start; not every kernel has it, so there is one way for
-all: here a connection's windows are what the delay meets, and those of HTTP/2 are the narrow ones.
+A delay in the kernel (`tc netem`) would also slow down TCP's own start; not every kernel has it, so there is one way
+for all: here a connection's windows are what the delay meets, and those of HTTP/2 are the narrow ones.
 """
 
 import asyncio
@@ -69,22 +69,22 @@ class _Half(asyncio.Protocol):
         self.other: _Half | None = None
         self.passed = 0
         self._delay = delay
-        self._transport: asyncio.Transport | None = None
+        self.transport: asyncio.Transport | None = None
         self._held: deque[tuple[float, bytes | None]] = deque()
-        self._held_bytes = 0
+        self.held_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
+        self.transport = cast("asyncio.Transport", transport)
         if self._held:
             self._arm()
 
     def data_received(self, data: bytes) -> None:
         self.passed += len(data)
         self._pass_on(data)
-        if self.other is not None and self.other._held_bytes > _MOST_HELD and self._transport is not None:
-            self._transport.pause_reading()
+        if self.other is not None and self.other.held_bytes > _MOST_HELD and self.transport is not None:
+            self.transport.pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
@@ -92,33 +92,33 @@ class _Half(asyncio.Protocol):
 
     def _pass_on(self, data: bytes | None) -> None:
         if self.other is not None:
-            self.other._hold(data)
+            self.other.hold(data)
 
-    def _hold(self, data: bytes | None) -> None:
+    def hold(self, data: bytes | None) -> None:
         self._held.append((self._loop.time() + self._delay, data))
-        self._held_bytes += len(data or b"")
+        self.held_bytes += len(data or b"")
         self._arm()
 
     def _arm(self) -> None:
-        if self._timer is None and self._transport is not None:
+        if self._timer is None and self.transport is not None:
             self._timer = self._loop.call_at(self._held[0][0], self._release)
 
     def _release(self) -> None:
         self._timer = None
-        assert self._transport is not None
+        assert self.transport is not None
         now, ends = self._loop.time(), False
         ripe: list[bytes] = []
         while self._held and self._held[0][0] <= now:
             _, data = self._held.popleft()
             ends = data is None
             ripe.append(data or b"")
-            self._held_bytes -= len(ripe[-1])
-        if not self._transport.is_closing():  # else: this side has left, nobody is there to hear it
-            self._transport.write(b"".join(ripe))
+            self.held_bytes -= len(ripe[-1])
+        if not self.transport.is_closing():  # else: this side has left, nobody is there to hear it
+            self.transport.write(b"".join(ripe))
             if ends:
-                self._transport.close()
-        if self.other is not None and self.other._transport is not None and self._held_bytes <= _MOST_HELD:
-            self.other._transport.resume_reading()
+                self.transport.close()
+        if self.other is not None and self.other.transport is not None and self.held_bytes <= _MOST_HELD:
+            self.other.transport.resume_reading()
         if self._held:
             self._arm()
 

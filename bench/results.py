@@ -43,6 +43,12 @@ _COLUMNS = {
     "server_busy": "server busy",
 }
 """The columns of the tables, in this order, of the values that a case has."""
+_TERMS = (
+    "Medians of several runs; in brackets the least and the most of them. CPU time is that of the client's or the "
+    "service's own process with all its threads, user and system, read from outside. Clients take turns within a run "
+    "of the benchmark; all share one machine. Of pushes that were lost, doubled or given back the worst run counts. "
+    "How each client is set up, and why so: [peers](../peers/README.md)."
+)
 _WITH_SPREAD = frozenset({"per_cpu_second", "per_second"})
 _WIDE = 100
 """From here on a number needs no decimals."""
@@ -96,13 +102,7 @@ def table(sizes: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
 def page(document: Mapping[str, Any]) -> str:
     """Everything for people."""
     about = document[ABOUT]
-    parts = [
-        "# Measured",
-        "Medians of several runs; in brackets the least and the most of them. CPU time is that of the client's or the "
-        "service's own process with all its threads, user and system, read from outside. Clients take turns within a "
-        "run of the benchmark; all share one machine. Of pushes that were lost, doubled or given back the worst run "
-        "counts. How each client is set up, and why so: [peers](../peers/README.md).",
-    ]
+    parts = ["# Measured", _TERMS]
     for name, case in about.items():
         if name == "machine" or name not in document:
             continue

@@ -156,11 +156,11 @@ async def running_sink(
         command = pinned(Cores.of_this_machine().servers, [program, "-p", name, "-c", str(configuration)])
         nginx = await asyncio.create_subprocess_exec(*command)
         try:
-            await _until_ready(nginx, status_port)
+            worker = await _worker_when_ready(nginx, status_port)
             ca_file = str(directory / "ca.pem")
             yield Sink(
                 endpoints={limit: Endpoint(NAME, port, ca_file) for limit, port in zip(streams, ports, strict=True)},
-                worker=Process(_only_child(nginx.pid)),
+                worker=worker,
                 version=await _version(program),
                 arrivals_log=log,
                 apple_address=apple_address,
@@ -200,19 +200,17 @@ def write_certificates(directory: Path) -> None:
         blob.write_to_path(directory / "server.pem", append=True)
 
 
-async def _until_ready(nginx: asyncio.subprocess.Process, port: int) -> None:
+async def _worker_when_ready(nginx: asyncio.subprocess.Process, port: int) -> Process:
+    """The one worker, once it answers; the master listens before it has one."""
     async with asyncio.timeout(READY_WITHIN):
         while nginx.returncode is None:
             with suppress(OSError):
                 _, writer = await asyncio.open_connection(HOST, port)
                 writer.close()
-                return
+                for child in Path(f"/proc/{nginx.pid}/task/{nginx.pid}/children").read_text().split():
+                    return Process(int(child))
             await asyncio.sleep(0.02)
     raise SinkError(f"nginx ended with {nginx.returncode}; its own words are above")
-
-
-def _only_child(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
 
 
 async def _version(program: str) -> str:

@@ -26,8 +26,10 @@ class Sizes:
     """For which an idle service is asked."""
     network_pushes: int
     """Over the network that is like the real one."""
-    network_pace: float
-    """Of those, what a client pushes that is too slow for all of them in the time there is."""
+    network_runs: int
+    """Of ours; of the others one: what they lose shows in it."""
+    network_within: float
+    """Seconds for one run: who has not finished by then has lost its way."""
     activities: int
     """With one card each, of the courier."""
     lines: int
@@ -49,7 +51,8 @@ FULL = Sizes(
     fair_cards=1_000_000,
     fair_seconds=15.0,
     network_pushes=100_000,
-    network_pace=1.0,
+    network_runs=3,
+    network_within=300.0,
     activities=100_000,
     lines=1_000,
 )
@@ -63,8 +66,9 @@ QUICK = Sizes(
     cards=(10_000, 100_000),
     fair_cards=100_000,
     fair_seconds=5.0,
-    network_pushes=10_000,
-    network_pace=0.3,
+    network_pushes=3_000,
+    network_runs=1,
+    network_within=15.0,
     activities=10_000,
     lines=1_000,
 )
@@ -78,8 +82,9 @@ SMOKE = Sizes(
     cards=(1_200,),
     fair_cards=2_500,
     fair_seconds=0.5,
-    network_pushes=300,
-    network_pace=0.3,
+    network_pushes=200,
+    network_runs=1,
+    network_within=60.0,
     activities=60,
     lines=20,
     warms_up=False,

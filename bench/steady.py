@@ -33,7 +33,7 @@ class Steady:
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def run(self) -> None:
-        """One request every so often, each on a connection that has nothing else to do; ends when there is none left."""
+        """One request every so often, each on a connection with nothing else to do; ends when there is none left."""
         loop = asyncio.get_running_loop()
         due = loop.time()
         try:

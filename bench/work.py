@@ -49,7 +49,7 @@ class Work:
     streams: int
     """Requests in flight on one connection, at the most."""
     apple_address: str
-    """Where the same server answers in Apple's name on port 443, for clients that know no other host; "" for nowhere."""
+    """Where the server answers in Apple's name on port 443, for clients that know no other host; "" for nowhere."""
 
 
 @contextmanager

@@ -93,8 +93,8 @@ async def _has_bulk(service: RunningService, group: str) -> bool:
 CASE = Case(
     "courier",
     "The courier: activities with one card each",
-    f"so many activities with one card each, each updated once: by single POST {UPDATE} over keep-alive connections, and "
-    f"by POST {BATCH} with a thousand lines a call over four; until the last push is settled on disk. An update that "
-    "overtakes an unsent one replaces it",
+    f"so many activities with one card each, each updated once: by single POST {UPDATE} over keep-alive connections, "
+    f"and by POST {BATCH} with a thousand lines a call over four; until the last push is settled on disk. An update "
+    "that overtakes an unsent one replaces it",
     courier,
 )

@@ -74,9 +74,10 @@ async def _run(service: RunningService, sink: Sink, outbox: OutboxView, cards: i
 CASE = Case(
     "whole_path",
     "The whole path: one update to all cards of an activity",
-    f"one POST {UPDATE} to a group of so many cards, SQLite, one process, tokens read from disk, from the request until "
-    "every verdict is on disk; TLS 1.3 and HTTP/2 to nginx with `return 200` on the other core, which counts every "
-    "push. `skerry_first` is the first push ever to these devices: it proves each one's environment, which is written "
-    "to its row. gorush keeps nothing on disk: it gets the same tokens in its own requests, until nginx has seen all",
+    f"one POST {UPDATE} to a group of so many cards, SQLite, one process, tokens read from disk, from the request "
+    "until every verdict is on disk; TLS 1.3 and HTTP/2 to nginx with `return 200` on the other core, which counts "
+    "every push. `skerry_first` is the first push ever to these devices: it proves each one's environment, which is "
+    "written to its row. gorush keeps nothing on disk: it gets the same tokens in its own requests, until nginx has "
+    "seen all",
     whole_path,
 )

@@ -104,8 +104,8 @@ CASE = Case(
     "wire",
     "The wire: clients side by side",
     "each client pushes the same 133-byte Live Activity update to different tokens of 160 digits, over one TLS 1.3 "
-    "connection to nginx (`return 200`), which announces so many concurrent streams; client and server each have a core "
-    "of their own, the clients take turns, and a first round (more for what compiles while it runs) is not counted. "
-    "`per_cpu_second` is pushes per second of the client's own CPU time, seen from outside",
+    "connection to nginx (`return 200`), which announces so many concurrent streams; client and server each have a "
+    "core of their own, the clients take turns, and a first round (more for what compiles while it runs) is not "
+    "counted. `per_cpu_second` is pushes per second of the client's own CPU time, seen from outside",
     wire,
 )

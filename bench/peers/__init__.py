@@ -120,7 +120,7 @@ class Peer:
 
 
 def renamed(command: Sequence[str], address: str, directory: Path) -> list[str]:
-    """A command for which Apple's name stands for an address of this machine: /etc/hosts in a mount namespace of its own.
+    """A command for which Apple's name stands for an address of this machine, in a mount namespace of its own.
 
     Raises:
         ClientError: where that is not allowed, or the address cannot be had.

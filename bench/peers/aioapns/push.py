@@ -57,7 +57,9 @@ async def one_round(client: APNs, work: dict[str, Any], tokens: list[str], messa
             else:
                 result["accepted" if response.is_successful else "rejected"] += 1
 
-    waiting = iter(tokens)
+    # A fresh connection to APNs takes one request and then more: one push goes ahead.
+    await carry(iter(tokens[:1]))
+    waiting = iter(tokens[1:])
     # As many as fit: one more would only find all connections busy and look again every 10 ms.
     await asyncio.gather(*(carry(waiting) for _ in range(work["connections"] * work["streams"])))
     return {**result, "errors": errors}

@@ -52,17 +52,21 @@ func main() {
 	}
 	fmt.Println("ready")
 	for stdin := bufio.NewScanner(os.Stdin); stdin.Scan(); {
-		must(json.NewEncoder(os.Stdout).Encode(round(clients, w, tokens, payload)))
+		r := &result{Errors: map[string]int{}}
+		// A fresh connection to APNs takes one request and then more: one push each goes ahead.
+		first := min(len(clients), len(tokens))
+		r.push(clients, w, tokens[:first], payload, 1)
+		r.push(clients, w, tokens[first:], payload, w.Streams)
+		must(json.NewEncoder(os.Stdout).Encode(r))
 	}
 }
 
-// round pushes once to every token: as many goroutines as there may be requests in flight share the list.
-func round(clients []*apns2.Client, w work, tokens []string, payload []byte) *result {
-	r := &result{Errors: map[string]int{}}
+// push pushes once to every token: as many goroutines as there may be requests in flight share the list.
+func (r *result) push(clients []*apns2.Client, w work, tokens []string, payload []byte, streams int) {
 	var next atomic.Int64
 	var mu sync.Mutex
 	var workers sync.WaitGroup
-	for i := 0; i < w.Connections*w.Streams; i++ {
+	for i := 0; i < w.Connections*streams; i++ {
 		client := clients[i%len(clients)]
 		workers.Add(1)
 		go func() {
@@ -94,7 +98,6 @@ func round(clients []*apns2.Client, w work, tokens []string, payload []byte) *re
 		}()
 	}
 	workers.Wait()
-	return r
 }
 
 // plain is an error without the URL, which names the token: the same trouble counts as one.

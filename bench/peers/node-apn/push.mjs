@@ -30,21 +30,25 @@ const atOnce = Math.max(1, Math.ceil((2 * work.streams * work.connections) / CHU
 
 async function round() {
   const result = { accepted: 0, rejected: 0, failed: 0, errors: {} };
-  let next = 0;
+  async function push(chunk) {
+    const { sent, failed } = await provider.send(notification, chunk);
+    result.accepted += sent.length;
+    for (const one of failed) {
+      if (Number.isInteger(one.status) && one.response) {
+        result.rejected += 1;
+      } else {
+        result.failed += 1;
+        const text = String(one.error?.message ?? one.error ?? one.status);
+        result.errors[text] = (result.errors[text] ?? 0) + 1;
+      }
+    }
+  }
+  // A fresh connection to APNs takes one request and then more: one push each goes ahead.
+  let next = work.connections;
+  await push(tokens.slice(0, next));
   async function carry() {
     while (next < tokens.length) {
-      const chunk = tokens.slice(next, (next += CHUNK));
-      const { sent, failed } = await provider.send(notification, chunk);
-      result.accepted += sent.length;
-      for (const one of failed) {
-        if (Number.isInteger(one.status) && one.response) {
-          result.rejected += 1;
-        } else {
-          result.failed += 1;
-          const text = String(one.error?.message ?? one.error ?? one.status);
-          result.errors[text] = (result.errors[text] ?? 0) + 1;
-        }
-      }
+      await push(tokens.slice(next, (next += CHUNK)));
     }
   }
   await Promise.all(Array.from({ length: atOnce }, carry));

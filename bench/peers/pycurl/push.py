@@ -1,4 +1,4 @@
-"""pycurl on the work of the benchmarks: libcurl's multi interface, driven by epoll. bench/client.py has the protocol."""
+"""pycurl on the work of the benchmarks: libcurl's multi interface on epoll. bench/client.py has the protocol."""
 
 import json
 import select
@@ -35,8 +35,14 @@ class Engine:
 
     def one_round(self, tokens: list[str]) -> dict[str, Any]:
         """Push once to each token."""
-        result = {"accepted": 0, "rejected": 0, "failed": 0}
+        result: Counter[str] = Counter(accepted=0, rejected=0, failed=0)
         errors: Counter[str] = Counter()
+        # A fresh connection to APNs takes one request and then more: one push goes ahead.
+        for part in (tokens[:1], tokens[1:]):
+            self._push(part, result, errors)
+        return {**result, "errors": errors}
+
+    def _push(self, tokens: list[str], result: Counter[str], errors: Counter[str]) -> None:
         waiting = iter(tokens)
         running = self._feed(waiting)
         while running:
@@ -47,7 +53,7 @@ class Engine:
                 mask = pycurl.CSELECT_IN if events & ~select.EPOLLOUT else 0
                 mask |= pycurl.CSELECT_OUT if events & select.EPOLLOUT else 0
                 self._multi.socket_action(descriptor, mask)
-            _, done, failed = self._multi.info_read(len(tokens))
+            _, done, failed = self._multi.info_read(len(tokens) + 1)
             for handle in done:
                 result["accepted" if handle.getinfo(pycurl.RESPONSE_CODE) == 200 else "rejected"] += 1
             for _, code, text in failed:
@@ -58,7 +64,6 @@ class Engine:
                 self._multi.remove_handle(handle)
             self._idle += finished
             running += self._feed(waiting) - len(finished)
-        return {**result, "errors": errors}
 
     def _feed(self, waiting: Iterator[str]) -> int:
         count = 0
@@ -95,7 +100,7 @@ class Engine:
             self._epoll.modify(descriptor, _EVENTS[event])
         except FileNotFoundError:
             self._epoll.register(descriptor, _EVENTS[event])
-            multi.assign(descriptor, True)
+            multi.assign(descriptor, self)
 
     def _set_timer(self, milliseconds: int) -> None:
         self._timeout = milliseconds / 1000 if milliseconds >= 0 else -1.0

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 
@@ -92,16 +93,24 @@ async fn main() {
     }
 }
 
-/// As many tasks as there may be requests in flight share the list.
+/// A fresh connection to APNs takes one request and then more: one push each goes ahead.
 async fn round(shared: &Arc<Shared>) -> Outcome {
-    let next = Arc::new(AtomicUsize::new(0));
-    let tasks: Vec<_> = (0..shared.work.connections * shared.work.streams)
+    let mut all = Outcome::default();
+    let first = shared.clients.len().min(shared.tokens.len());
+    push(shared, 0..first, 1, &mut all).await;
+    push(shared, first..shared.tokens.len(), shared.work.streams, &mut all).await;
+    all
+}
+
+/// As many tasks as there may be requests in flight share the list.
+async fn push(shared: &Arc<Shared>, places: Range<usize>, streams: usize, all: &mut Outcome) {
+    let next = Arc::new(AtomicUsize::new(places.start));
+    let tasks: Vec<_> = (0..shared.work.connections * streams)
         .map(|number| {
             let (shared, next) = (shared.clone(), next.clone());
-            tokio::spawn(async move { carry(&shared, &next, number).await })
+            tokio::spawn(async move { carry(&shared, &next, places.end, number).await })
         })
         .collect();
-    let mut all = Outcome::default();
     for task in tasks {
         let one = task.await.unwrap();
         all.accepted += one.accepted;
@@ -111,13 +120,12 @@ async fn round(shared: &Arc<Shared>) -> Outcome {
             *all.errors.entry(text).or_default() += count;
         }
     }
-    all
 }
 
-async fn carry(shared: &Shared, next: &AtomicUsize, number: usize) -> Outcome {
+async fn carry(shared: &Shared, next: &AtomicUsize, end: usize, number: usize) -> Outcome {
     let client = &shared.clients[number % shared.clients.len()];
     let mut outcome = Outcome::default();
-    while let Some(token) = shared.tokens.get(next.fetch_add(1, Ordering::Relaxed)) {
+    while let Some(token) = shared.tokens[..end].get(next.fetch_add(1, Ordering::Relaxed)) {
         let options = NotificationOptions {
             apns_topic: Some(&shared.work.topic),
             apns_priority: Some(Priority::High),
