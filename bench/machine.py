@@ -41,7 +41,7 @@ def describe() -> dict[str, str]:
         "SQLite": sqlite3.sqlite_version,
         **{name: version(name) for name in LIBRARIES},
         **{name: said for name, command in _TOOLS.items() if (said := _said(command)) is not None},
-        **{f"peer {peer.name}": peer.say_version() for peer in PEERS.values() if peer.why_absent() is None},
+        **{peer.name: peer.version for peer in PEERS.values() if peer.version and peer.why_absent() is None},
     }
 
 

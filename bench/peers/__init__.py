@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.client import ClientError, H2load, HarnessedClient, RunningClient
+from skerry import __version__
 
 HERE = Path(__file__).parent
 CACHE = HERE.parent / ".cache"
@@ -31,8 +32,8 @@ class Peer:
     what: str
     """Language and library, for people."""
     command: Sequence[str]
-    version: Sequence[str]
-    """A command whose first line of output names the version, or one word that is the version."""
+    version: str
+    """As its lock file says."""
     needs: Sequence[str] = ()
     """Programs that must be on the PATH."""
     builds: Sequence[Sequence[str]] = ()
@@ -84,13 +85,6 @@ class Peer:
                 return said
         return None
 
-    def say_version(self) -> str:
-        """What is measured."""
-        if len(self.version) == 1:
-            return self.version[0]
-        done = subprocess.run(list(self.version), capture_output=True, text=True, check=False, timeout=30)
-        return (done.stdout + done.stderr).strip().splitlines()[0]
-
     @asynccontextmanager
     async def running(self, work: Path, *, cores: frozenset[int]) -> AsyncIterator[RunningClient]:
         """Run it on some work until the block is left.
@@ -136,10 +130,6 @@ def _python(name: str) -> list[str]:
     return [str(_PYTHON / "bin/python"), str(HERE / name / "push.py")]
 
 
-def _python_version(name: str) -> list[str]:
-    return [str(_PYTHON / "bin/python"), "-c", f"from importlib.metadata import version; print(version('{name}'))"]
-
-
 _PYTHON_BUILDS = (
     (sys.executable, "-m", "venv", str(_PYTHON)),
     (str(_PYTHON / "bin/pip"), "install", "--quiet", "--require-hashes", "-r", str(HERE / "requirements.txt")),
@@ -149,14 +139,14 @@ SKERRY = Peer(
     "skerry",
     "Python, Skerry's own client",
     [sys.executable, str(HERE / "skerry/push.py")],
-    [sys.executable, "-m", "skerry", "version"],
+    __version__,
 )
-H2LOAD = Peer("h2load", "C, nghttp2's load generator", ["h2load"], ["h2load", "--version"], ["h2load"], is_h2load=True)
+H2LOAD = Peer("h2load", "C, nghttp2's load generator", ["h2load"], "", ["h2load"], is_h2load=True)
 APNS2 = Peer(
     "apns2",
     "Go, sideshow/apns2",
     [str(CACHE / "apns2/push")],
-    ["0.25.0"],
+    "0.25.0",
     needs=["go"],
     builds=[["go", "build", "-o", str(CACHE / "apns2/push"), "."]],
     artefact=CACHE / "apns2/push",
@@ -166,7 +156,7 @@ PUSHY = Peer(
     "pushy",
     "Java, jchambers/pushy",
     ["java", "-cp", f"{CACHE}/pushy/target/classes:{CACHE}/pushy/target/dependency/*", "bench.Push"],
-    ["0.15.4"],
+    "0.15.4",
     needs=["java", "mvn"],
     builds=[
         ["sh", "-c", f"mkdir -p {CACHE}/pushy && cp -r pom.xml src {CACHE}/pushy/"],
@@ -179,7 +169,7 @@ A2 = Peer(
     "a2",
     "Rust, a2",
     [str(CACHE / "a2/release/push")],
-    ["0.10.0"],
+    "0.10.0",
     needs=["cargo", "unshare"],
     builds=[["cargo", "build", "--release", "--locked", "--quiet"]],
     build_environment={"CARGO_TARGET_DIR": str(CACHE / "a2")},
@@ -190,7 +180,7 @@ NODE_APN = Peer(
     "node-apn",
     "JavaScript, @parse/node-apn",
     ["node", str(CACHE / "node-apn/push.mjs")],
-    ["8.1.0"],
+    "8.1.0",
     needs=["node", "npm"],
     builds=[
         ["sh", "-c", f"mkdir -p {CACHE}/node-apn && cp package.json package-lock.json push.mjs {CACHE}/node-apn/"],
@@ -204,7 +194,7 @@ AIOAPNS = Peer(
     "aioapns",
     "Python, aioapns",
     _python("aioapns"),
-    _python_version("aioapns"),
+    "4.0",
     builds=_PYTHON_BUILDS,
     artefact=_PYTHON / "bin/python",
     pace=5_000,
@@ -213,7 +203,7 @@ HTTPX2 = Peer(
     "httpx2",
     "Python, httpx2",
     _python("httpx2"),
-    _python_version("httpx2"),
+    "2.16.2",
     builds=_PYTHON_BUILDS,
     artefact=_PYTHON / "bin/python",
     pace=1_000,
@@ -222,7 +212,7 @@ PYCURL = Peer(
     "pycurl",
     "Python and C, pycurl (libcurl, nghttp2)",
     _python("pycurl"),
-    _python_version("pycurl"),
+    "7.49.0",
     builds=_PYTHON_BUILDS,
     artefact=_PYTHON / "bin/python",
     pace=40_000,

@@ -14,6 +14,7 @@ from bench.work import work_files
 
 from skerry.domain.push import Endpoint
 
+PEERS_DIRECTORY = Path(__file__).parents[2] / "bench/peers"
 SAYS_WHAT_IT_DID = """
 import sys
 print("ready", flush=True)
@@ -77,20 +78,33 @@ async def test_a_client_that_does_not_get_ready_is_an_error(work: Path) -> None:
 
 
 def test_a_client_without_its_tools_is_absent_and_says_so() -> None:
-    peer = Peer("nobody", "", ["nobody"], ["1"], needs=["a-compiler-that-nobody-has"])
+    peer = Peer("nobody", "", ["nobody"], "1", needs=["a-compiler-that-nobody-has"])
     assert peer.why_absent() == "there is no a-compiler-that-nobody-has on the PATH"
     assert peer.build() is None
 
 
 def test_a_client_that_is_not_built_says_how(tmp_path: Path) -> None:
-    peer = Peer("nobody", "", ["nobody"], ["1"], artefact=tmp_path / "nobody")
+    peer = Peer("nobody", "", ["nobody"], "1", artefact=tmp_path / "nobody")
     why = peer.why_absent()
     assert why is not None
     assert "make bench-peers" in why
 
 
+def test_every_client_is_locked_at_the_version_that_is_told() -> None:
+    locks = {
+        "apns2": "apns2/go.mod",
+        "pushy": "pushy/pom.xml",
+        "a2": "a2/Cargo.lock",
+        "node-apn": "node-apn/package-lock.json",
+        **dict.fromkeys(("aioapns", "httpx2", "pycurl"), "requirements.txt"),
+    }
+    assert set(PEERS) - set(locks) == {"skerry", "h2load"}
+    for name, lock in locks.items():
+        assert PEERS[name].version in (PEERS_DIRECTORY / lock).read_text()
+
+
 def test_every_client_has_a_page_entry() -> None:
-    page = (Path(__file__).parents[2] / "bench/peers/README.md").read_text()
+    page = (PEERS_DIRECTORY / "README.md").read_text()
     assert [name for name in PEERS if f"**{name}**" not in page and f"**[{name}]" not in page] == []
 
 
