@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-_LEAST_CPU = 0.01
-"""Seconds: the step in which the kernel counts CPU time."""
+_LEAST_CPU = 1e-6
+"""Seconds. Less than this is nothing, and no rate can be told from it."""
 WORST = frozenset({"lost", "doubled", "failed", "unfinished"})
 """Of these the worst run counts: a push that is lost in one run of three is lost."""
 

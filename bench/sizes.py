@@ -66,10 +66,10 @@ QUICK = Sizes(
     cards=(10_000, 100_000),
     fair_cards=100_000,
     fair_seconds=5.0,
-    network_pushes=3_000,
+    network_pushes=2_000,
     network_runs=1,
-    network_within=15.0,
-    activities=10_000,
+    network_within=12.0,
+    activities=5_000,
     lines=1_000,
 )
 SMOKE = Sizes(

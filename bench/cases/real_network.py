@@ -21,6 +21,8 @@ from skerry.domain.push import Endpoint
 ROUND_TRIP_MS = 50.0
 CONNECTIONS = 16
 """What every client may open: two for each of Apple's eight addresses, as Pushy's author advises."""
+IN_FLIGHT = 100
+"""On each connection, where the caller has to hold back: more is only refused whenever the limit falls (tried)."""
 STREAMS = 1_000
 GOAWAY_EVERY = 20_000
 CALM: Mapping[str, Any] = {}
@@ -80,7 +82,11 @@ async def _run(
     async with running_relay(apple.port, round_trip_ms=ROUND_TRIP_MS, host=address, port=port) as relay:
         endpoint = Endpoint(NAME, relay.port, str(apple.ca_file))
         with work_files(
-            endpoint, pushes=pushes, connections=CONNECTIONS, streams=STREAMS, apple_address=address
+            endpoint,
+            pushes=pushes,
+            connections=CONNECTIONS if peer.far_connections is None else peer.far_connections,
+            streams=STREAMS if peer is SKERRY else IN_FLIGHT,
+            apple_address=address,
         ) as work:
             async with peer.running(work, cores=Cores.of_this_machine().clients) as client:
                 busy = apple.process.cpu_seconds()

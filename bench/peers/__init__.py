@@ -45,6 +45,8 @@ class Peer:
     """Pushes of one round on the wire: what takes it about a second or two, so that a run of all takes minutes."""
     warm_up: int = 1
     """Rounds before the first that counts: more for what compiles while it runs."""
+    far_connections: int | None = None
+    """Over the long network, where fewer are better than the most that there may be."""
     only_apple: bool = False
     """It knows no host but Apple's: Apple's name has to lead to the server, on port 443."""
     is_h2load: bool = False
@@ -195,6 +197,7 @@ AIOAPNS = Peer(
     "Python, aioapns",
     _python("aioapns"),
     "4.0",
+    far_connections=1,
     builds=_PYTHON_BUILDS,
     artefact=_PYTHON / "bin/python",
     pace=5_000,
@@ -213,6 +216,7 @@ PYCURL = Peer(
     "Python and C, pycurl (libcurl, nghttp2)",
     _python("pycurl"),
     "7.49.0",
+    far_connections=1,
     builds=_PYTHON_BUILDS,
     artefact=_PYTHON / "bin/python",
     pace=40_000,
