@@ -28,7 +28,7 @@ from skerry.domain.push import Environment
 from skerry.simulator.apns import ApnsServer, Chaos, Ending, Entry, Ledger, ProviderKeys, ensure_certificates
 from skerry.simulator.apns.connection import ApnsConnection
 from skerry.simulator.apns.ledger import MAX_LISTED
-from skerry.simulator.carrier import Delivery, Standing, TokenKind
+from skerry.simulator.carrier import Broadcast, Delivery, Standing, TokenKind
 from skerry.simulator.clock import Clock
 
 _COMES_UP_WITHIN = 20.0
@@ -97,6 +97,9 @@ class _Tokens:
 
     def deliver(self, delivery: Delivery) -> None:
         """There is no phone to show it."""
+
+    def broadcast(self, broadcast: Broadcast) -> None:
+        """Nobody listens on channels here."""
 
 
 async def _serve(directory: Path) -> None:

@@ -56,8 +56,12 @@ def report_body(installation: int, group: str, beginning: str = "80") -> dict[st
 @asynccontextmanager
 async def populated_home(endpoint: Endpoint, group: str, cards: int) -> AsyncIterator[Home]:
     """A home whose group has so many cards; the database is a copy of a cached one, where there is one."""
-    cached = CACHE / f"{_recipe()}-{group}-{cards}"
+    recipe = _recipe()
+    cached = CACHE / f"{recipe}-{group}-{cards}"
     if not cached.exists():
+        for old in CACHE.glob("*"):
+            if not old.name.startswith(recipe):
+                shutil.rmtree(old)
         async with new_home(endpoint) as home:
             await populate(home, group, min(cards, 1))
             multiply(home.settings.database, cards)

@@ -132,7 +132,7 @@ async def _serve(host: str, port: int, server_port: int, delay: float) -> None:
         near, far = _Half(delay), _Half(delay)
         near.other, far.other = far, near
         halves.append((near, far))
-        task: asyncio.Task[object] = loop.create_task(loop.create_connection(lambda: far, HOST, server_port))  # type: ignore[arg-type]
+        task: asyncio.Task[object] = loop.create_task(loop.create_connection(lambda: far, HOST, server_port))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
         return near
