@@ -77,7 +77,7 @@ async def gorush_runs(session: Session, sink: Sink, cards: int) -> list[Run] | s
 async def _running_gorush(sink: Sink) -> AsyncIterator[tuple[Process, str]]:
     program = shutil.which(GORUSH)
     if program is None:
-        raise ClientError("there is no gorush on the PATH, and the Go module proxy does not serve it")
+        raise ClientError("there is no gorush on the PATH: bench/peers/README.md says where it comes from")
     with TemporaryDirectory(prefix="skerry-gorush-") as name:
         directory = Path(name)
         (port,) = free_ports(1)
