@@ -66,9 +66,9 @@ QUICK = Sizes(
     cards=(10_000, 100_000),
     fair_cards=100_000,
     fair_seconds=5.0,
-    network_pushes=2_000,
+    network_pushes=10_000,
     network_runs=1,
-    network_within=12.0,
+    network_within=30.0,
     activities=5_000,
     lines=1_000,
 )

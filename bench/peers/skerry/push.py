@@ -15,7 +15,7 @@ from skerry.domain.push import Credential, Endpoint, Outcome, PushBatch, Route
 
 CHUNK = 500
 """As many as one chunk of the outbox has cards."""
-AT_ONCE = 8
+AT_ONCE = 64
 """Chunks on their way, as in the service."""
 PATIENCE = 600.0
 """Seconds. No push may end for want of time: the benchmark counts what becomes of it."""

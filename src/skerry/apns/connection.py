@@ -14,7 +14,7 @@ from typing import Final, Generic, cast
 from skerry.apns.addresses import Address
 from skerry.apns.answer import Answer
 from skerry.apns.headers import Letter
-from skerry.apns.health import Health
+from skerry.apns.health import Bearing, Health
 from skerry.apns.reasons import Remedy, remedy
 from skerry.apns.session import Session
 from skerry.apns.settings import PoolSettings
@@ -61,11 +61,16 @@ class Connection(asyncio.Protocol, Generic[OwnerT]):
     """A session and its socket. The pool takes what has settled from `session` after every `changed`."""
 
     def __init__(
-        self, session: Session[OwnerT], settings: PoolSettings, changed: Callable[[], None], address: Address
+        self,
+        session: Session[OwnerT],
+        settings: PoolSettings,
+        changed: Callable[[], None],
+        address: Address,
+        bearing: Bearing | None = None,
     ) -> None:
         self.session: Session[OwnerT] = session
         self.address = address
-        self.health = Health()
+        self.health = Health(bearing)
         self.lifetime = settings.max_age * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
         """Seconds after which it is renewed: not all at once."""
         self.slow = False
@@ -271,6 +276,7 @@ async def connect(
     session: Session[OwnerT],
     settings: PoolSettings,
     changed: Callable[[], None],
+    bearing: Bearing | None = None,
 ) -> Connection[OwnerT]:
     """Open a connection to one of the endpoint's addresses and wait for the peer's first SETTINGS.
 
@@ -283,7 +289,7 @@ async def connect(
     try:
         async with asyncio.timeout(settings.connect_timeout):
             transport, connection = await loop.create_connection(
-                lambda: Connection(session, settings, changed, address),
+                lambda: Connection(session, settings, changed, address, bearing),
                 address.text,
                 endpoint.port,
                 ssl=context,

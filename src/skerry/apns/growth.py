@@ -1,67 +1,49 @@
 """When a pool opens one more connection. Pure.
 
-One connection carries about window / body bytes a round trip; on a real network that, and not CPU, is what limits
-it. So the pool grows while pushes wait that no connection has room for: paced, because Apple takes bursts of
-connections for an attack, and only for as long as it helps. Where one more connection did not raise the rate of
-answers, the limit lies elsewhere (our CPU, theirs), and the pool stays as it is for a while.
+One connection carries about window / body bytes a round trip; on a real network that, and not CPU, is what limits it.
+So the pool grows while pushes wait that no connection has room for: paced, because Apple takes bursts of connections
+for an attack, and only for as long as answers come as fast as ever. Where they take longer than they did, they queue
+somewhere (in our process, or in theirs), and one more connection would only make that queue longer.
+
+The rate of answers, which says the same in theory, was tried first. With rejections that lower limits at random it is
+too noisy to tell whether the last connection has helped: growth stopped at a third of what the network bears.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
-HELPS: Final = 1.1
-"""A connection has helped if answers come at least this much faster than before it."""
-STAYS: Final = 20.0
-"""Seconds for which a size that growth did not improve on is kept."""
-
-
-@dataclass(slots=True)
-class _Trial:
-    """The last growth, on trial."""
-
-    began: float
-    answered: int
-    rate_before: float
+QUEUEING: Final = 2.0
+"""Answers queue when they take so many times as long as at best, and"""
+QUEUEING_LEAST: Final = 0.02
+"""so many seconds longer: on a short way a busy turn of the loop is more than twice the round trip."""
+REMEMBERED: Final = 60.0
+"""Seconds for which the best latency counts: the way to Apple may get longer for good."""
 
 
 class Growth:
-    """Decides from what the pool sees; the clock is the caller's."""
+    """Decides from what the pool sees; the clock is the caller's. Times in seconds."""
 
     def __init__(self, interval: float) -> None:
-        """Interval: least seconds between two openings, and the time over which a rate is measured."""
+        """Interval: least time between two openings."""
         self._interval = interval
-        self._mark = 0.0
-        self._mark_answered = 0
-        self._rate = 0.0
-        self._trial: _Trial | None = None
-        self._holds_until = 0.0
+        self._best: float | None = None
+        self._best_at = 0.0
         self._opened_at = float("-inf")
 
-    def observe(self, now: float, answered: int) -> None:
-        """Note how many answers there have been in all; called some times per interval."""
-        passed = now - self._mark
-        if passed < self._interval:
+    def observe(self, now: float, latency: float | None) -> None:
+        """Note how long answers take, over all connections; None: nothing was measured yet."""
+        if latency is None:
             return
-        self._rate = (answered - self._mark_answered) / passed
-        self._mark, self._mark_answered = now, answered
-        trial = self._trial
-        if trial is not None and now - trial.began >= 2 * self._interval:
-            since = (answered - trial.answered) / (now - trial.began)
-            if since < trial.rate_before * HELPS:
-                self._holds_until = now + STAYS
-            self._trial = None
+        if self._best is None or latency <= self._best or now - self._best_at > REMEMBERED:
+            self._best, self._best_at = latency, now
 
-    def wanted(self, now: float) -> bool:
+    def wanted(self, now: float, latency: float | None) -> bool:
         """Whether pushes that wait are reason enough for one more connection beside those that are there."""
-        return now - self._opened_at >= self._interval and now >= self._holds_until and self._trial is None
+        if now - self._opened_at < self._interval:
+            return False
+        if latency is None or self._best is None:
+            return True
+        return latency <= max(QUEUEING * self._best, self._best + QUEUEING_LEAST)
 
-    def opened(self, now: float, answered: int, *, beside: int) -> None:
-        """A connection has come up; with `beside` others at work its worth is measured from here."""
+    def opened(self, now: float) -> None:
+        """A connection has come up."""
         self._opened_at = now
-        if beside:
-            self._trial = _Trial(now, answered, self._rate)
-
-    def shrank(self) -> None:
-        """A connection has gone: what was measured with it no longer holds."""
-        self._holds_until = 0.0
-        self._trial = None

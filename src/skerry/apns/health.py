@@ -16,13 +16,34 @@ _MEMORY: Final = 0.2
 _FORGET: Final = 1_000
 """Ends after which the count of silences is halved."""
 _LEAST_CAP: Final = 8
-_CAP_FACTOR: Final = 1.5
+_CAP_FACTOR: Final = 0.4
+"""Of a run between two falls of the limit: more streams bring little and are mostly refused. At 2 % rejections a run is
+50 pushes long; with 20 streams open 0.2 are refused for each that is answered, with 75 it is 1.2."""
+_LONG_MEMORY: Final = 0.05
+"""The same for what all connections see, which comes often and varies much."""
+
+
+class Bearing:
+    """How many pushes go through between two falls of a limit, over all connections of a route.
+
+    Rejections come with the tokens, not with the connection: what one has learned holds for the others.
+    """
+
+    def __init__(self) -> None:
+        self.run_length: float | None = None
+        """Averaged; None: no limit has fallen yet."""
+
+    def fell(self, after: int) -> None:
+        """A limit fell after so many answers."""
+        before = float(after) if self.run_length is None else self.run_length
+        self.run_length = before + _LONG_MEMORY * (after - before)
 
 
 class Health:
     """Of one connection."""
 
-    def __init__(self) -> None:
+    def __init__(self, bearing: Bearing | None = None) -> None:
+        self._bearing = bearing or Bearing()
         self.latency: float | None = None
         """Seconds from writing to the last answer of a run, averaged over runs; None: nothing was measured yet."""
         self.server_errors = 0
@@ -31,7 +52,6 @@ class Health:
         self._ends = 0.0
         self._streak = 0
         self._falls = 0
-        self._run_length: float | None = None
 
     def answered(self, count: int) -> None:
         """So many answers that are no server errors."""
@@ -56,14 +76,13 @@ class Health:
     def refused(self, falls: int) -> None:
         """The peer refused a stream. `falls`: how often its limit has fallen so far.
 
-        Where it fell, what came through since the last time is what the connection bears; a refusal for any other
-        reason says nothing of that.
+        Where it fell, what came through since the last time is what connections bear; a refusal for any other reason
+        says nothing of that.
         """
         if falls == self._falls:
             return
         self._falls = falls
-        before = float(self._streak) if self._run_length is None else self._run_length
-        self._run_length = before + _MEMORY * (self._streak - before)
+        self._bearing.fell(self._streak)
         self._streak = 0
 
     @property
@@ -73,9 +92,9 @@ class Health:
         After a rejection APNs lets its limit fall to 1 and refuses what is in flight beyond (apple.md 1.3). All of
         that is sent again, so with rejections coming at a rate, more streams only mean more work that is thrown away.
         """
-        if self._run_length is None:
+        if self._bearing.run_length is None:
             return UNCAPPED
-        return max(_LEAST_CAP, int(_CAP_FACTOR * max(self._run_length, self._streak)))
+        return max(_LEAST_CAP, int(_CAP_FACTOR * max(self._bearing.run_length, self._streak)))
 
     @property
     def is_sick(self) -> bool:

@@ -16,7 +16,7 @@ from skerry.apns.addresses import Address, Addresses
 from skerry.apns.connection import ConnectError, Connection, State, connect, tls_context
 from skerry.apns.gate import Gate, GateSettings
 from skerry.apns.growth import Growth
-from skerry.apns.health import ERRORS_LEAST
+from skerry.apns.health import ERRORS_LEAST, Bearing
 from skerry.apns.job import Job
 from skerry.apns.provider_token import CredentialError, ProviderToken, ProviderTokens
 from skerry.apns.reasons import Remedy, remedy
@@ -52,6 +52,7 @@ class RoutePool:
         self._crowd = 0
         self._gate = Gate(GateSettings(pause=settings.pause, credential_probe=settings.credential_probe))
         self._growth = Growth(settings.growth_interval)
+        self._bearing = Bearing()
         self._addresses = Addresses(back_off=settings.back_off, max_back_off=settings.max_back_off)
         self._connections: list[Connection[Job]] = []
         self._openings: set[asyncio.Task[None]] = set()
@@ -60,7 +61,8 @@ class RoutePool:
         self._context: ssl.SSLContext | None = None
         self._context_at = 0.0
         self._probe: Run[Job] | None = None
-        self._answered = 0
+        self._latency: float | None = None
+        """Seconds that answers take: the median of the connections."""
         self._pump_due = False
         self._closing = False
         self._used_at = self._loop.time()
@@ -277,7 +279,7 @@ class RoutePool:
         elif alive:
             if len(alive) >= self._settings.max_connections or any(one.is_unproved for one in alive):
                 return
-            if not self._growth.wanted(now):
+            if not self._growth.wanted(now, self._latency):
                 return
         if now >= self._not_before():
             self._start_opening(now)
@@ -307,7 +309,13 @@ class RoutePool:
         try:
             session: Session[Job] = Session(stream_bound=self._settings.streams_per_connection)
             connection = await connect(
-                self._route.endpoint, address, self._tls(now), session, self._settings, self._want_pump
+                self._route.endpoint,
+                address,
+                self._tls(now),
+                session,
+                self._settings,
+                self._want_pump,
+                self._bearing,
             )
         except ConnectError as error:
             address.connections -= 1
@@ -320,7 +328,7 @@ class RoutePool:
         self._addresses.succeeded(address)
         self._connections.append(connection)
         connection.closed.add_done_callback(lambda _: self._gone(address))
-        self._growth.opened(self._loop.time(), self._answered, beside=len(self._alive()) - 1)
+        self._growth.opened(self._loop.time())
         if instead_of is not None:
             instead_of.drain()
 
@@ -356,13 +364,14 @@ class RoutePool:
 
     def _gone(self, address: Address) -> None:
         address.connections -= 1
-        self._growth.shrank()
 
     def _renew(self, now: float) -> None:
         """Connections that are sick, old, or alone with an announced end get a successor first, then they drain."""
         alive = self._alive()
         latencies = [one.health.latency for one in alive if one.health.latency is not None]
-        usual = median(latencies) if len(latencies) > 1 else None
+        self._latency = median(latencies) if latencies else None
+        self._growth.observe(now, self._latency)
+        usual = self._latency if len(latencies) > 1 else None
         for one in alive:
             one.slow = len(alive) > 1 and one.health.is_slow(usual)
             # Where others get answers, a connection that gets only errors is the one that is broken.
@@ -395,7 +404,6 @@ class RoutePool:
                 self._gate.refused_credential(now, goaway.reason)
         if any(one.state is State.CLOSED for one in self._connections):
             self._connections = [one for one in self._connections if one.state is not State.CLOSED]
-        self._growth.observe(now, self._answered)
 
     def _finish(self, connection: Connection[Job], run: Run[Job], now: float) -> None:
         """The 200s of a run; the rest has come as exceptional."""
@@ -406,7 +414,6 @@ class RoutePool:
         if accepted < len(run.codes):
             places = [place for place, code in zip(places, run.codes, strict=True) if code == Outcome.ACCEPTED]
         self._outcomes[Outcome.ACCEPTED] += run.owner.accept(places)
-        self._answered += accepted
         connection.health.answered(accepted)
         if accepted == len(run.codes):
             connection.health.measured(now - run.sent_at)
@@ -421,7 +428,6 @@ class RoutePool:
             self._again(job, place)
             return
         if one.rejected is not None:
-            self._answered += 1
             self._reasons[one.rejected.reason] += 1
             if self._heed(connection, one, job, place, now):
                 return
