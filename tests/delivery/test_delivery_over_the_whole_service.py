@@ -83,7 +83,7 @@ async def test_a_start_whose_time_has_passed_is_given_up(apple: Any, open_house:
         await register(house, 1)
         key = (await house.rest("sendBulkNotification", START)).json()["notificationKey"]
         await apple.adopt(house)
-    change(tmp_path, "UPDATE chunks SET created_at = created_at - 9 * 3600000, due_at = 0")
+    change(tmp_path, "UPDATE chunks SET created_at = created_at - 9 * 3600000, due_at = 1")
     async with open_house() as house:
         assert (await finished(house, key))["stats"][0]["failed"] == 1
         (result,) = (await house.rest(f"getPushResult?notificationKey={key}", None)).json()["list"]
@@ -102,7 +102,7 @@ async def test_a_start_that_waited_with_a_newest_state_too_large_for_both_shows_
         update = {"groupId": "g", "action": "UPDATE", "contentState": {"n": large}}
         assert (await house.rest("update-live-activity", update)).status_code == 200
         await apple.adopt(house)
-    change(tmp_path, "UPDATE chunks SET due_at = 0")
+    change(tmp_path, "UPDATE chunks SET due_at = 1")
     async with open_house() as house:
         assert (await finished(house, key))["stats"][0]["sent"] == 1
         event = {"name": "n:lut", "token": "80" * 32, "groupId": "g"}
