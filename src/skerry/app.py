@@ -46,6 +46,8 @@ from skerry.store.sqlite.transaction import SqliteTransaction
 log = structlog.get_logger()
 
 SWEEP_EVERY = 3600.0
+SETTLE_WITHIN = 5.0
+"""Seconds that pushes in flight get when the service stops, so that their answers are known."""
 HOUR = 3_600_000
 """Milliseconds."""
 DAY = 24 * HOUR
@@ -163,6 +165,7 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
         try:
             yield Service(api, apps, receipts)
         finally:
+            await sender.finish(SETTLE_WITHIN)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -183,6 +186,7 @@ async def _supervised(work: Callable[[], object]) -> None:
 async def _retain(store: SqliteStore, keep: Keep) -> None:
     while True:
         await sweep_all(store, keep, now())
+        await store.empty_log()
         await asyncio.sleep(SWEEP_EVERY)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import socket
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -80,8 +81,10 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SKERRY_DELIVERY__UNKNOWN_START_AFTER_S", "20")
 
 
-async def outlive(seed: int, directory: Path, cards: int, port: int) -> None:
+async def outlive(seed: int, directory: Path, cards: int) -> None:
     dice = random.Random(seed)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
     async with run_dev(directory, host="127.0.0.1", port=port, phones=cards) as service:
         world = service.simulation.world
         headers = {"X-netmera-api-key": REST_KEY}
@@ -124,11 +127,11 @@ async def registered(client: httpx2.AsyncClient) -> int:
 
 @pytest.mark.parametrize("seed", [1])
 async def test_every_card_ends_on_the_newest_state_and_no_start_is_sent_twice(seed: int, tmp_path: Path) -> None:
-    await outlive(seed, tmp_path, 200, 18_100 + seed)
+    await outlive(seed, tmp_path, 200)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("seed", range(100, 120))
 async def test_two_thousand_cards_outlive_it_too(seed: int, tmp_path: Path) -> None:
-    await outlive(seed, tmp_path, CARDS, 18_100 + seed)
+    await outlive(seed, tmp_path, CARDS)

@@ -259,3 +259,27 @@ async def test_numbers_are_never_used_again(house: House) -> None:
         seen.append((await house.card("g", 1)).number)
         await house.activities.end(APP, GroupId("g"), End())
         assert len(set(seen)) == turn
+
+
+async def test_a_close_that_overtakes_its_token_keeps_the_card_closed(house: House) -> None:
+    await house.token(1, "g", time=1_000)
+    assert await house.close(2, "g", time=3_000) == "accepted"
+    assert await house.token(2, "g", "bb" * 16, time=2_000) == "stale"
+    assert (await house.card("g", 2)).status is CardStatus.DISMISSED
+    assert await house.token(2, "g", "cc" * 16, time=4_000) == "accepted"
+
+
+async def test_an_end_without_a_state_leaves_the_last_update_and_not_what_a_late_start_began_with(house: House) -> None:
+    template = replace(GUIDE, group_id=GroupId("g"))
+    await house.activities.start_bulk(APP, BulkStart(template, EVERYONE))
+    await house.activities.update(APP, GroupId("g"), Update(b'{"goals":2}'))
+    await house.activities.start_bulk(APP, BulkStart(replace(template, state=b'{"goals":0}'), EVERYONE))
+    await house.activities.end(APP, GroupId("g"), End())
+    assert (await house.group("g")).state == b'{"goals":2}'
+    await house.activities.start_bulk(APP, BulkStart(replace(template, state=b'{"goals":7}'), EVERYONE))
+    assert (await house.group("g")).state == b'{"goals":7}'
+
+
+async def test_what_apns_would_refuse_for_its_size_is_refused_for_unknown_groups_too(house: House) -> None:
+    with pytest.raises(PayloadTooLargeError):
+        await house.activities.update(APP, GroupId("nobody"), Update(b'{"a":"%s"}' % (b"x" * 5_000)))

@@ -405,3 +405,29 @@ async def test_the_clients_address_behind_a_trusted_proxy(make_api):
 async def test_forwarded_for_does_not_count_from_anybody(api):
     headers = {"x-netmera-api-key": "office-key", "x-forwarded-for": "10.1.2.3"}
     assert (await api.post("update-live-activity", END, headers=headers)).status_code == 403
+
+
+async def test_a_conflict_names_where_the_used_key_came_from(api):
+    api.activities.answers["start_bulk"] = IdempotencyConflictError("extRef:mine")
+    answer = await api.post("sendBulkNotification", BULK | {"extRef": "mine"})
+    assert (answer.status_code, answer.json()["code"]) == (400, 2004)
+    assert answer.json()["error"] == "Field 'extRef' should not be used again for another request"
+    api.activities.answers["start_bulk"] = IdempotencyConflictError("mine")
+    answer = await api.post("sendBulkNotification", BULK, headers={"Idempotency-Key": "mine"})
+    assert answer.json()["error"].startswith("Header 'Idempotency-Key'")
+
+
+async def test_an_empty_key_of_a_definition_is_a_missing_one(api):
+    await refused(api, "sendNotification", SEND | {"notificationKey": " "}, 400, 2020, "notificationKey is required")
+
+
+async def test_a_body_that_announces_itself_as_too_long_is_not_waited_for(make_api):
+    api = make_api(ApiSettings(max_body_bytes=1000))
+
+    async def body():
+        yield b"{"
+        raise AssertionError("nobody needs the rest")
+
+    headers = {"content-length": "1001"}
+    answer = await api.client.post("/rest/3.0/update-live-activity", content=body(), headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (400, 2101)

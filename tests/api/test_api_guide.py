@@ -360,3 +360,12 @@ async def test_ext_ref_is_a_natural_idempotency_key(api):
 async def test_a_send_takes_an_idempotency_key(api):
     await api.post("sendNotification", SEND, headers={"Idempotency-Key": "k-2"})
     assert api.activities.calls[0][1][2].key == "k-2"
+
+
+async def test_a_send_may_have_an_ios_title_of_its_own(api):
+    message = {"ios": {"title": "For you"}, "staleDate": "whenever", "dismissalDate": 5}
+    assert (
+        await api.post("sendNotification", {"notificationKey": "1", "target": {"extId": "u"}, "message": message})
+    ).status_code == 200
+    [(_, (_, (send,), _), _)] = api.activities.calls
+    assert send.alert_title == "For you"

@@ -1,9 +1,11 @@
 """Users, profiles, statistics and fired events: what services are asked, and how their answers look."""
 
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
 
+from skerry.api.ports import ApiSettings
 from skerry.domain.device import DeviceEvent, DeviceEventKind
 from skerry.domain.receipt import Slice
 from skerry.domain.user import Page, UserRegistration
@@ -263,3 +265,19 @@ async def test_one_bad_event_refuses_all(api, event, code, text):
     assert (answer.status_code, answer.json()["code"]) == (400, code)
     assert text is None or answer.json()["error"] == text
     assert not api.calls
+
+
+async def test_entries_that_are_no_objects_are_skipped_like_other_invalid_ones(api):
+    answer = await api.post("registerUsers", [5, None, {"extId": "u", "platform": "IOS"}])
+    assert answer.status_code == 200
+    [(_, (_, (registration,)), _)] = api.registry.calls
+    assert registration.ext_id == "u"
+    assert (await api.post("registerUsers", [5])).json()["code"] == 2004
+
+
+async def test_the_next_page_is_where_a_trusted_proxy_says_callers_come_from(make_api):
+    for trusted, scheme in ((), "http"), ((ip_network("192.0.2.0/24"),), "https"):
+        api = make_api(ApiSettings(trusted_proxies=trusted), client_address="192.0.2.1")
+        api.registry.answers["device_tokens"] = Page(3, ("ab" * 32,))
+        answer = await api.client.get("/rest/3.0/getDeviceTokens?max=1", headers={"X-Forwarded-Proto": "https"})
+        assert answer.json()["nextPage"].startswith(f"{scheme}://skerry.test/")

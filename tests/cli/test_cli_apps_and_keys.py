@@ -134,3 +134,29 @@ def test_the_secret_of_user_tokens_is_shown_once_and_kept_sealed(skerry: Any) ->
     assert not any(secret.encode() in path.read_bytes() for path in Path("data").rglob("*") if path.is_file())
     skerry("app", "user-tokens", "shop", "--not-required")
     assert "not required" in skerry("app", "show", "shop").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--name", "", "--bundle-id", "com.example.a"), "no name for an app"),
+        (("--name", "12", "--bundle-id", "com.example.a"), "no name for an app"),
+        (("--name", "a", "--bundle-id", "my app"), "not a bundle id"),
+        (("--name", "a", "--bundle-id", "com.example.a.push-type.liveactivity"), "not a bundle id"),
+        (("--name", "a", "--bundle-id", "com.example.a", "--team-id", "TEAM"), "ten letters and digits"),
+    ],
+)
+def test_what_apple_would_not_take_is_refused_where_it_is_typed(skerry: Any, arguments: Any, said: str) -> None:
+    answer = skerry("app", "add", *arguments)
+    assert answer.code == 1
+    assert said in answer.err
+
+
+def test_an_apps_endpoints_can_be_changed_later(skerry: Any, p8: Path) -> None:
+    add(skerry)
+    changed = ("--endpoint-sandbox", "127.0.0.1:2197", "--ca-bundle", str(p8), "--environment", "sandbox")
+    assert skerry("app", "set", "shop", *changed).code == 0
+    shown = skerry("app", "show", "shop").out
+    assert "127.0.0.1:2197" in shown
+    assert "api.push.apple.com:443" in shown
+    assert "say which" in skerry("app", "set", "shop", "--ca-bundle", str(p8)).err

@@ -54,3 +54,20 @@ def test_a_key_ring_that_is_lost_is_said(skerry: Any, p8: Path) -> None:
     code, found = findings(skerry)
     assert code == 1
     assert any("key ring" in str(one["fix"]) for one in found.values())
+
+
+def test_secrets_that_others_can_read_are_said(skerry: Any) -> None:
+    skerry(*APP)
+    Path("data/keyring.json").chmod(0o644)
+    code, found = findings(skerry)
+    assert code == 1
+    assert found["data directory"]["fix"].startswith("chmod 600 ")
+    assert found["data directory"]["fix"].endswith("/keyring.json")
+
+
+def test_a_directory_without_a_database_is_left_as_it_is(skerry: Any) -> None:
+    Path("data").mkdir()
+    code, found = findings(skerry)
+    assert code == 1
+    assert "has no database" in found["data directory"]["found"]
+    assert list(Path("data").iterdir()) == []

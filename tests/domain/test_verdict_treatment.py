@@ -3,7 +3,7 @@
 import pytest
 
 from skerry.domain.push import Rejected
-from skerry.domain.verdict import Cure, RetryPolicy, treat
+from skerry.domain.verdict import Cure, RetryPolicy, Treatment, treat
 
 POLICY = RetryPolicy()
 
@@ -42,3 +42,9 @@ def test_delays_grow_up_to_a_ceiling_and_retry_after_is_heard() -> None:
     assert delays == [900, 1800, 3600, 3600]
     long = Rejected(503, "X", retry_after=9_000)
     assert treat(long, 0, POLICY, other_environment_tried=False).delay == 9_000
+
+
+def test_a_push_that_is_tried_for_days_is_still_tried() -> None:
+    for attempt in (10, 1_000, 100_000):
+        treatment = treat(Rejected(503, "ServiceUnavailable"), attempt, POLICY, other_environment_tried=False)
+        assert treatment == Treatment(Cure.RETRY, POLICY.ceiling)

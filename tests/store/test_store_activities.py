@@ -190,19 +190,21 @@ async def test_starting_cards_of_nameless_activities_come_newest_first(bench):
     assert [card.activity_id for card in found] == [first.activity_id, second.activity_id]
 
 
-async def test_running_on_tells_devices_that_are_live_or_lately_started(bench):
+async def test_running_on_tells_devices_whose_card_starts_or_is_live_and_was_heard_of_lately(bench):
     activity, other = await bench.activity(), await bench.activity()
     await _cards(
         bench, activity,
-        (1, 1, CardStatus.LIVE, 0), (2, 2, CardStatus.LIVE, 0), (3, 3, CardStatus.STARTING, 99),
+        (1, 1, CardStatus.LIVE, 100), (2, 2, CardStatus.LIVE, 0), (3, 3, CardStatus.STARTING, 99),
         (4, 4, CardStatus.STARTING, 100), (5, 5, CardStatus.ENDED, 100), (6, 6, CardStatus.LIVE, 100),
+        (7, 8, CardStatus.LIVE, 0), (8, 9, CardStatus.LIVE, 100),
     )  # fmt: skip
+    await bench.sql("UPDATE cards SET registered_at = 100 WHERE device_id = 8")
     await _cards(bench, other, (2, 7, CardStatus.LIVE, 100))
-    asked = [DeviceId(n) for n in (1, 2, 3, 4, 5, 7)]
+    asked = [DeviceId(n) for n in (1, 2, 3, 4, 5, 7, 8, 9)]
     found = await bench.read(
         lambda tx: tx.activities.running_on(activity.activity_id, CardNumber(2), asked, Millis(100))
     )
-    assert found == {2, 4}
+    assert found == {4, 8, 9}
     assert (
         await bench.read(lambda tx: tx.activities.running_on(activity.activity_id, CardNumber(1), [], Millis(0)))
         == set()

@@ -11,7 +11,7 @@ import uvloop
 from skerry.domain.errors import OverloadedError
 from skerry.domain.ids import AppId, Millis
 from skerry.store.errors import NotStoredError, StoreClosedError
-from skerry.store.sqlite import SqliteStore
+from skerry.store.sqlite import SqliteStore, writer
 
 APP = AppId(1)
 
@@ -61,7 +61,8 @@ async def test_a_result_comes_back_and_is_there_for_readers(bench):
     assert await bench.read(lambda tx: tx.activities.get(activity.activity_id)) == activity
 
 
-async def test_what_waits_together_shares_one_commit(bench):
+async def test_what_waits_together_shares_one_commit(bench, monkeypatch):
+    monkeypatch.setattr(writer, "MAX_BATCH_SECONDS", 60)  # however slow the machine is
     gate = await Gate(bench).reached()
     tasks = await _queued(bench, *[create] * 20)
     before = bench.store.stats()

@@ -39,11 +39,13 @@ class Whole:
 
 @contextlib.asynccontextmanager
 async def whole_service(data: Path, **settings: Any) -> AsyncIterator[Whole]:
-    """Open it with one app, without a key for APNs: what is planned waits."""
+    """Open it with one app, without a key for APNs: what is planned waits. Again on the same data, it is a restart."""
     async with open_service(Settings(data_dir=data, **settings)) as service:
-        app = await service.apps.create("shop", "com.example.shop")
-        await service.apps.create_key(app.app_id, KeyKind.REST, "tests", text=REST)
-        await service.apps.create_key(app.app_id, KeyKind.SDK, "tests", text=SDK)
+        app = await service.apps.find("shop")
+        if app is None:
+            app = await service.apps.create("shop", "com.example.shop")
+            await service.apps.create_key(app.app_id, KeyKind.REST, "tests", text=REST)
+            await service.apps.create_key(app.app_id, KeyKind.SDK, "tests", text=SDK)
         transport = httpx2.ASGITransport(app=service.api)
         async with httpx2.AsyncClient(transport=transport, base_url="http://skerry.test") as client:
             yield Whole(service, app, client)

@@ -76,13 +76,17 @@ class CardEvents:
             if tx.audiences.includes(device.app_id, standing.audience, device.device_id, kind):
                 self._delivery.plan_late_start(tx, activity, standing.start, device.device_id)
 
-    def on_close(self, tx: Transaction, device: Device, event: DeviceEvent, now: Millis) -> str:  # noqa: ARG002 - the port's shape
+    def on_close(self, tx: Transaction, device: Device, event: DeviceEvent, now: Millis) -> str:
         """The app says that the activity is over on this device; an unknown group is accepted and changes nothing."""
         if event.group_id is None:
             return STALE
         card = self._named_card(tx, device.app_id, device.device_id, event.group_id)
         if card is None:
-            return ACCEPTED
+            group = tx.activities.by_group(device.app_id, event.group_id)
+            if group is None:
+                return ACCEPTED
+            # It has overtaken the card's token, which must not open the card again when it comes.
+            _, card = _join(tx, group, device.device_id, now)
         older = tx.activities.older_open(card.activity_id, device.device_id, card.number)
         if older is not None:
             # The app cannot say which of its two cards is gone. During a renewal it is the older one: we end it, or

@@ -92,7 +92,7 @@ class ActivityRecords(Protocol):
     def running_on(
         self, activity_id: ActivityId, first: CardNumber, devices: Sequence[DeviceId], since: Millis
     ) -> set[DeviceId]:
-        """Which of the devices have a card numbered from `first` that is live, or starting and made since."""
+        """Which of the devices have a card numbered from `first` that starts or is live, and was heard of since."""
 
     def aged(
         self, activity_id: ActivityId, above: CardNumber, until: Millis, limit: int

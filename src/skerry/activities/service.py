@@ -91,7 +91,7 @@ class Activities:
         """Give every card of a group a new state. False: no activity has this name.
 
         Raises:
-            PayloadTooLargeError: if the push could not be sent; nothing was changed.
+            PayloadTooLargeError: if the push could not be sent, whether or not there is such a group.
         """
         return await self._revise(app_id, group_id, lambda activity, now: rules.update(activity, command, now))
 
@@ -117,6 +117,8 @@ class Activities:
         group_id: GroupId,
         decide: Callable[[Activity, Millis], tuple[Activity, Revision]],
     ) -> bool:
+        check_size(decide(_nobody(app_id), self._clock())[1])
+
         def work(tx: Transaction) -> bool:
             activity = tx.activities.by_group(app_id, group_id) or adopt(tx, app_id, group_id)
             if activity is None:
@@ -172,5 +174,5 @@ def adopt(tx: Transaction, app_id: AppId, group_id: GroupId) -> Activity | None:
 
 
 def _nobody(app_id: AppId) -> Activity:
-    """An activity to try a decision on; it is never stored."""
+    """An activity to try a decision on, before it is known which one it is for; it is never stored."""
     return Activity(activity_id=ActivityId(0), app_id=app_id, created_at=Millis(0))

@@ -25,6 +25,7 @@ def filled(template: Template, send: Send) -> Template:
         template,
         title=send.title if send.title is not None else template.title,
         text=send.text if send.text is not None else template.text,
+        alert_title=send.alert_title if send.alert_title is not None else template.alert_title,
         state=payload.merged(template.state, send.state) or b"{}",
         attributes=payload.merged(template.attributes, send.attributes) or b"{}",
         group_id=send.group_id or template.group_id,

@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route as StarletteRoute
 
-from skerry.api.handlers import Handlers
+from skerry.api.handlers import EXT_REF, Handlers
 from skerry.api.metrics import ApiMetrics
 from skerry.api.openapi import describe
 from skerry.api.ports import ApiSettings, Services
@@ -125,7 +125,8 @@ def _rest3_error(error: Exception) -> Rest3Error:  # noqa: PLR0911 - one return 
         case OverloadedError():
             return Rest3Error(OVERLOADED, retry_after=error.retry_after)
         case IdempotencyConflictError():
-            return invalid("Header 'Idempotency-Key' should not be used again for another request")
+            where = "Field 'extRef'" if error.key.startswith(EXT_REF) else "Header 'Idempotency-Key'"
+            return invalid(f"{where} should not be used again for another request")
         case RefusedError():
             return invalid(str(error))
         case _:

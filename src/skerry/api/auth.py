@@ -24,6 +24,15 @@ def client_address(request: Request, trusted: tuple[Network, ...]) -> Address | 
     return address
 
 
+def scheme(request: Request, trusted: tuple[Network, ...]) -> str:
+    """`http` or `https`, as the caller sees it: a trusted proxy may end TLS and say so in `X-Forwarded-Proto`."""
+    direct = _address(request.client.host if request.client else "")
+    said = request.headers.get("x-forwarded-proto", "").strip().lower()
+    if said in ("http", "https") and direct is not None and any(direct in network for network in trusted):
+        return said
+    return request.url.scheme
+
+
 async def authenticate(
     request: Request, keys: Keys, trusted: tuple[Network, ...], *, sdk_allowed: bool = False
 ) -> Principal:

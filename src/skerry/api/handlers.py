@@ -8,7 +8,7 @@ from dataclasses import replace
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from skerry.api.auth import authenticate, client_address
+from skerry.api.auth import authenticate, client_address, scheme
 from skerry.api.intake import Intake
 from skerry.api.limits import RateLimit, bucket_of
 from skerry.api.metrics import ApiMetrics
@@ -35,6 +35,8 @@ from skerry.domain.ids import AppId, Millis
 from skerry.domain.user_token import why_not
 
 TWO_WEEKS = 14 * 24 * 3600 * 1000
+EXT_REF = "extRef:"
+"""What idempotency keys begin with that come from that field."""
 
 
 class Handlers:
@@ -240,7 +242,7 @@ class Handlers:
         maximum, offset = queries.page(request)
         page = await self._services.registry.device_tokens(app_id, maximum, offset)
         more = offset + len(page.items) < page.total
-        following = queries.following(request, maximum, offset) if more else None
+        following = self._following(request, maximum, offset) if more else None
         return JSONResponse({"nextPage": following, "total": page.total, "devices": list(page.items)})
 
     async def get_push_stats(self, request: Request) -> Response:
@@ -273,8 +275,11 @@ class Handlers:
         )
         if found is None:
             raise Rest3Error(UNKNOWN_MESSAGE)
-        following = queries.following(request, maximum, offset) if found.more else None
+        following = self._following(request, maximum, offset) if found.more else None
         return JSONResponse({"nextPage": following, "list": [statistics.result(one) for one in found.items]})
+
+    def _following(self, request: Request, maximum: int, offset: int) -> str:
+        return queries.following(request, scheme(request, self._settings.trusted_proxies), maximum, offset)
 
     def _window(self, request: Request) -> tuple[Millis, Millis]:
         end = queries.moment(request, "end") or self._clock()
@@ -364,7 +369,7 @@ def _idempotency(request: Request, body: bytes, fields: Fields | None) -> Idempo
     key = request.headers.get("idempotency-key", "").strip()
     if not key and fields is not None:
         reference = fields.text("extRef", most=256)
-        key = f"extRef:{reference}" if reference else ""
+        key = EXT_REF + reference if reference else ""
     if not key:
         return None
     if len(key) > 300:  # noqa: PLR2004 - a key, not a document

@@ -49,12 +49,18 @@ class Intake:
             raise ProblemError(408, "Request timeout", "the body did not arrive in time: send it again") from error
 
     async def _gather(self, request: Request) -> bytes:
+        announced = request.headers.get("content-length", "")
+        self._check_length(request, int(announced[:20]) if announced.isdigit() else 0)
         body = bytearray()
         async for part in request.stream():
             body += part
-            if len(body) > self._settings.max_body_bytes:
-                if request.url.path.startswith("/rest/"):
-                    raise Rest3Error(TOO_LARGE)
-                most = self._settings.max_body_bytes
-                raise ProblemError(413, "Body too large", f"send at most {most} bytes, in several requests")
+            self._check_length(request, len(body))
         return bytes(body)
+
+    def _check_length(self, request: Request, length: int) -> None:
+        most = self._settings.max_body_bytes
+        if length <= most:
+            return
+        if request.url.path.startswith("/rest/"):
+            raise Rest3Error(TOO_LARGE)
+        raise ProblemError(413, "Body too large", f"send at most {most} bytes, in several requests")

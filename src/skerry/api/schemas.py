@@ -180,7 +180,7 @@ _SEND = fields(
     target=TARGET,
     lastActiveDevice=said(BOOLEAN, "Of each user, only the device that was active last."),
 )
-SEND = either(_SEND, items(_SEND, 1, 100))
+SEND = either(_SEND, items(_SEND, 1, 1000))
 _ALERT = said(fields(("title", "body"), title=TEXT, body=TEXT), "Ours: an alert with this revision.")
 _NAMED = said(GROUP_ID, "The activity's name.")
 REVISION = either(

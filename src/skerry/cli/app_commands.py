@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -55,6 +56,7 @@ def add(
     """
     endpoints = _endpoints(endpoint_production, endpoint_sandbox, HTTPS_PORTS, ca_bundle)
     management = _endpoints(management_production, management_sandbox, MANAGEMENT_PORTS, ca_bundle)
+    _check_roots(ca_bundle, endpoints, management)
     private_key = p8.read_bytes() if p8 is not None else None
     if private_key is not None and not (team_id and key_id):
         raise RefusedError("a .p8 file needs --team-id and --key-id: both stand on Apple's page of the key")
@@ -74,7 +76,8 @@ def add(
 
     app = asyncio.run(work())
     Console(soft_wrap=True).print(
-        f"App {escape(app.name)} has number {app.app_id}. Next: skerry key create --app {app.name} --kind rest"
+        f"App {escape(app.name)} has number {app.app_id}. Next: skerry key create --app {quote(app.name)} --kind rest",
+        highlight=False,
     )
 
 
@@ -84,6 +87,9 @@ def change(
     p8: Annotated[Path | None, typer.Option(help="A new .p8 file.", exists=True, dir_okay=False)] = None,
     team_id: Annotated[str | None, typer.Option(help="A new team id.")] = None,
     key_id: Annotated[str | None, typer.Option(help="The new key's id.")] = None,
+    environment: Annotated[
+        Environment | None, typer.Option(help="Where devices are tried that have not said theirs.")
+    ] = None,
     strict_groups: Annotated[
         bool | None, typer.Option(help="Answer updates of unknown groups with an error instead of 200.")
     ] = None,
@@ -97,6 +103,7 @@ def change(
     """Change an app's APNs key, endpoints or rules; a running service follows within seconds."""
     endpoints = _endpoints(endpoint_production, endpoint_sandbox, HTTPS_PORTS, ca_bundle)
     management = _endpoints(management_production, management_sandbox, MANAGEMENT_PORTS, ca_bundle)
+    _check_roots(ca_bundle, endpoints, management)
 
     async def work() -> App:
         async with open_admin(load(data_dir=data)) as admin:
@@ -106,6 +113,7 @@ def change(
                 private_key=p8.read_bytes() if p8 is not None else found.private_key,
                 team_id=team_id or found.team_id,
                 key_id=key_id or found.key_id,
+                environment=environment or found.environment,
                 strict_groups=found.strict_groups if strict_groups is None else strict_groups,
                 endpoints={**found.endpoints, **endpoints},
                 management_endpoints={**found.management_endpoints, **management},
@@ -198,6 +206,11 @@ def _endpoints(
     """Those that were given; `ports` are for who leaves the port out."""
     given = ((Environment.PRODUCTION, production), (Environment.SANDBOX, sandbox))
     return {kind: _endpoint(text, ports[kind], ca_bundle) for kind, text in given if text is not None}
+
+
+def _check_roots(ca_bundle: Path | None, *given: Mapping[Environment, Endpoint]) -> None:
+    if ca_bundle is not None and not any(given):
+        raise RefusedError("--ca-bundle belongs to an endpoint: say which, as --endpoint-sandbox host:port")
 
 
 def _endpoint(text: str, usual_port: int, ca_bundle: Path | None) -> Endpoint:

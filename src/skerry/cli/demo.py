@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import socket
 import tempfile
 import time
@@ -21,6 +22,8 @@ from skerry.cli.dev import REST_KEY, run_dev
 from skerry.simulator.phone.screen import render
 
 PHONES = 3
+CUT_SHORT = 130
+"""Exit code where a signal came before the end of the story; as shells have it."""
 PATIENCE = 10.0
 """Seconds in which phones must show what was sent."""
 
@@ -57,8 +60,19 @@ def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything running afterwards.")] = False,
 ) -> None:
     """Watch the five steps of the guide: real HTTP, a simulated APNs over TLS, and three phones."""
-    with suppress(KeyboardInterrupt), tempfile.TemporaryDirectory(prefix="skerry-demo-") as directory:
-        asyncio.run(_run(Path(directory), keep=keep))
+    with tempfile.TemporaryDirectory(prefix="skerry-demo-") as directory:
+        asyncio.run(_until_stopped(Path(directory), keep=keep))
+
+
+async def _until_stopped(directory: Path, *, keep: bool) -> None:
+    """At any moment a signal ends it, and the service and the directory with it."""
+    story = asyncio.create_task(_run(directory, keep=keep))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, story.cancel)
+    try:
+        await story
+    except asyncio.CancelledError:
+        raise typer.Exit(CUT_SHORT) from None
 
 
 async def _run(directory: Path, *, keep: bool) -> None:
@@ -71,7 +85,8 @@ async def _run(directory: Path, *, keep: bool) -> None:
             console.print(await story.summary(time.monotonic() - began))
         if keep:
             console.print(f"Everything goes on at [bold]{service.url}[/] (key {REST_KEY}); Ctrl-C ends it.")
-            await asyncio.Event().wait()
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
 
 
 class _Story:

@@ -21,9 +21,11 @@ from rich.console import Console
 from skerry.app import open_admin
 from skerry.domain.app import App, KeyKind
 from skerry.domain.push import Environment
+from skerry.http_server import listening
 from skerry.settings import Settings
 from skerry.simulator.phone.reporter import Service
 from skerry.simulator.runtime import KEY_ID, TEAM_ID, Simulation, simulate
+from skerry.store.sqlite import SqliteStore
 
 BUNDLE_ID = "com.example.app"
 APP_NAME = "dev"
@@ -82,8 +84,12 @@ async def run_dev(data: Path, *, host: str, port: int, phones: int, older_phones
     """Run the process tree until the block is left; the service answers when it is entered.
 
     Raises:
+        RefusedError: if the address is taken.
+        StoreInUseError: if another service runs on this directory; it is left as it is.
         RuntimeError: if the service cannot be started; its own words have gone to standard error.
     """
+    with listening(host, port):
+        pass  # another service that answers there must not be taken for ours
     url = f"http://{host}:{port}"
     async with simulate(
         data / "simulator", Service(url, SDK_KEY), bundle_id=BUNDLE_ID, phones=phones, older_phones=older_phones
@@ -107,6 +113,8 @@ async def run_dev(data: Path, *, host: str, port: int, phones: int, older_phones
 
 async def _prepare(data: Path, simulation: Simulation) -> None:
     """The development app with its fixed keys, pointed at this simulation."""
+    async with await SqliteStore.open(Settings(data_dir=data).database):
+        pass  # nobody runs on it, whose app we would point elsewhere
     async with open_admin(Settings(data_dir=data)) as admin:
         apps = admin.apps
         app = await apps.find(APP_NAME)
@@ -167,8 +175,8 @@ async def _until_ready(service: DevService) -> None:
             with suppress(httpx2.HTTPError):
                 if (await client.get("/readyz")).is_success:
                     return
-            if service.restarts > 2:  # noqa: PLR2004 - an address in use does not get better
-                raise RuntimeError(f"the service does not start on {service.url}: is the port free?")
+            if service.restarts > 2:  # noqa: PLR2004 - what is wrong does not get better
+                raise RuntimeError(f"the service does not start on {service.url}: it has said why above")
             await asyncio.sleep(0.05)
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -66,12 +67,17 @@ async def _look(settings: Settings) -> AsyncIterator[Finding]:
     yield Finding("settings", "read, no unknown keys")
     yield _clock()
     directory = settings.data_dir
-    if not directory.exists():
-        yield Finding("data directory", f"{directory} is not there", "run skerry app add, or name another with --data")
+    if not settings.database.exists():
+        yield Finding(
+            "data directory", f"{directory} has no database", "run skerry app add, or name another with --data"
+        )
         return
     if not os.access(directory, os.W_OK):
         yield Finding("data directory", f"{directory} cannot be written", "give it to the user that runs skerry")
         return
+    for secret in (settings.database, settings.key_ring):
+        if secret.exists() and secret.stat().st_mode & 0o077:
+            yield Finding("data directory", f"{secret} can be read by others", f"chmod 600 {quote(str(secret))}")
     try:
         async with open_admin(settings) as admin:
             yield await _store(admin)
@@ -82,7 +88,8 @@ async def _look(settings: Settings) -> AsyncIterator[Finding]:
                 async for finding in _app(admin, listed):
                     yield finding
     except (StoreError, SealError) as error:
-        yield Finding("store", str(error), "restore the data directory from its backup, key ring included")
+        fix = "do what it says; what is damaged comes back with the data directory's backup, key ring included"
+        yield Finding("store", str(error), fix)
 
 
 def _clock() -> Finding:
@@ -109,17 +116,22 @@ async def _app(admin: Admin, listed: App) -> AsyncIterator[Finding]:
         yield Finding(what, str(error), "restore the key ring, or give the key again: skerry app set --p8 FILE")
         return
     if app is None or app.private_key is None or app.team_id is None or app.key_id is None:
-        fix = f"skerry app set {listed.name} --p8 FILE --team-id … --key-id …"
+        fix = f"skerry app set {quote(listed.name)} --p8 FILE --team-id … --key-id …"
         yield Finding(what, "has no APNs key", fix)
         return
     if not any(key.revoked_at is None for key in await admin.apps.keys(app.app_id)):
-        yield Finding(what, "has no API key", f"skerry key create --app {app.name} --kind rest")
+        yield Finding(what, "has no API key", f"skerry key create --app {quote(app.name)} --kind rest")
     async with ApnsClient() as client:
         for environment, endpoint in app.endpoints.items():
             route = Route(Credential(app.team_id, app.key_id, app.private_key), endpoint)
             report = await client.probe(route, timeout=5.0)
             reached = f"{what}, {environment.value}"
             if report.problem is not None:
-                yield Finding(reached, report.problem, "open the way to this host, or name another endpoint")
+                yield Finding(
+                    reached,
+                    report.problem,
+                    f"open the way to it, or name another endpoint and its roots: skerry app set {quote(app.name)}"
+                    f" --endpoint-{environment.value} HOST:PORT --ca-bundle FILE",
+                )
             else:
                 yield Finding(reached, f"{endpoint} answers ({report.tls_version}, HTTP/2)")

@@ -1,19 +1,17 @@
 """`skerry serve`: the service."""
 
-import asyncio
+import logging
+import socket
 from pathlib import Path
 from typing import Annotated
 
 import typer
-import uvicorn
 from rich.console import Console
 
 from skerry.app import open_service
+from skerry.http_server import listening, runner, serve_http
 from skerry.log import configure
 from skerry.settings import Settings, load
-
-GRACE = 10
-"""Seconds that open requests get when the service is asked to stop."""
 
 
 def serve(
@@ -28,23 +26,14 @@ def serve(
     """
     settings = load(data_dir=data, http={"host": host, "port": port})
     configure(settings.log.level, settings.log.format)
-    if not quiet:
-        Console().print(f"Skerry answers on http://{settings.http.host}:{settings.http.port}")
-    uvicorn_loop = uvicorn.Config("skerry:app", loop="auto", log_config=None).get_loop_factory()
-    with asyncio.Runner(loop_factory=uvicorn_loop) as runner:
-        runner.run(_serve(settings))
+    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)  # six lines about itself
+    with listening(settings.http.host, settings.http.port) as listener, runner() as loop:
+        loop.run(_serve(settings, listener, quiet=quiet))
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, listener: socket.socket, *, quiet: bool) -> None:
     async with open_service(settings) as service:
-        config = uvicorn.Config(
-            service.api,
-            host=settings.http.host,
-            port=settings.http.port,
-            log_config=None,  # ours writes uvicorn's lines too
-            access_log=False,
-            lifespan="off",
-            timeout_graceful_shutdown=GRACE,
-            server_header=False,
-        )
-        await uvicorn.Server(config).serve()
+        if not quiet:
+            host = f"[{settings.http.host}]" if ":" in settings.http.host else settings.http.host
+            Console(soft_wrap=True).print(f"Skerry answers on http://{host}:{settings.http.port}", markup=False)
+        await serve_http(service.api, listener)

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from skerry.domain import payload
 from skerry.domain.activity import framing_stamp
@@ -84,8 +84,12 @@ def frame(
             verdicts[number] = verdict or Verdict.NO_CARD
         else:
             groups[one.environment or default, starting and one.modern].append(one)
-    # A start that waited shows the newest state at once; its attributes and alert are its own.
+    # A start that waited shows the newest state at once; its attributes and alert are its own. Each was checked to fit
+    # with what it came with, not with the other: where both together are too large the card begins as its start says,
+    # and gets the newest state when it can be reached.
     state = newer.state if newer is not None and starting else None
+    if state is not None and payload.largest_body(replace(revision, state=state)) > payload.MAX_BODY:
+        state, shown = None, revision.number
     shipments = []
     for (environment, modern), group in groups.items():
         # An end has been broadcast already: a card that begins to listen now would never hear of it.

@@ -23,8 +23,9 @@ from skerry.domain.verdict import Verdict
 SLICE = 5_000
 """Devices that one transaction spreads out: some 20 ms of the only writer."""
 
-STARTING_COUNTS_FOR: Millis = Millis(8 * 3600 * 1000)
-"""A card whose token never came still runs, for all we know, until Apple's limit for an activity has passed."""
+RUNS_FOR: Millis = Millis(8 * 3600 * 1000)
+"""Apple's limit for an activity. A card that was not heard of for longer runs no more: iOS need not wake its app to
+say so. Until then one whose token never came runs, for all we know."""
 
 
 class Planner:
@@ -189,7 +190,7 @@ class Planner:
     ) -> dict[DeviceId, str]:
         """Which of the devices must not be started, and why."""
         place = activity.activity_id, activity.first_card
-        running = tx.activities.running_on(*place, devices, Millis(now - STARTING_COUNTS_FOR))
+        running = tx.activities.running_on(*place, devices, Millis(now - RUNS_FOR))
         found = dict.fromkeys(running, "ALREADY_RUNNING")
         standing = tx.desired.get(activity.activity_id)
         if standing is not None:

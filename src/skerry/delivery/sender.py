@@ -109,6 +109,8 @@ class Sender:
         self._nap = nap
         self._wake = wake
         self._owner = uuid.uuid4().hex
+        self._busy: set[asyncio.Task[None]] = set()
+        self._stopping = False
         self.verdicts: Counter[Verdict] = Counter()
         """How many pushes ended in which verdict since the process began."""
         self.reasons: Counter[str] = Counter()
@@ -124,6 +126,15 @@ class Sender:
             group.create_task(self._spread())
             for lane in Lane:
                 group.create_task(self._empty(lane))
+
+    async def finish(self, within: float) -> None:
+        """Claim nothing more, and wait at most that many seconds until what is in flight is settled.
+
+        A start whose answer is not waited for may have worked: nobody knows afterwards (architecture, invariant 4).
+        """
+        self._stopping = True
+        if self._busy:
+            await asyncio.wait(self._busy, timeout=within)
 
     def unknown_start(self, tx: Transaction, timer: Timer, now: Millis) -> None:
         """A start's answer was lost a while ago: see what the devices have reported since."""
@@ -161,8 +172,9 @@ class Sender:
                 claimed = await self._claim(lane, most - len(busy)) if len(busy) < most else []
                 for one in claimed:
                     task = group.create_task(self._send(one))
-                    busy.add(task)
-                    task.add_done_callback(busy.discard)
+                    for known in (busy, self._busy):
+                        known.add(task)
+                        task.add_done_callback(known.discard)
                 if len(busy) >= most:
                     await asyncio.wait(busy, return_when=asyncio.FIRST_COMPLETED)
                 elif not claimed:
@@ -176,7 +188,7 @@ class Sender:
     async def _claim(self, lane: Lane, limit: int) -> list[Claimed]:
         now = self._clock()
         until = Millis(now + int(self._settings.lease * 1000))
-        if not await self._store.read(lambda tx: (tx.outbox.next_due(lane) or now + 1) <= now):
+        if self._stopping or not await self._store.read(lambda tx: (tx.outbox.next_due(lane) or now + 1) <= now):
             return []
 
         def work(tx: Transaction) -> list[Claimed]:
@@ -186,6 +198,9 @@ class Sender:
         return await self._store.write(work)
 
     async def _send(self, claimed: Claimed) -> None:
+        if self._settlement.is_too_old(claimed.chunk, self._clock()):
+            await self._store.write(lambda tx: self._settlement.give_up(tx, claimed.chunk, self._clock()))
+            return
         default = await self._apps.default_environment(claimed.chunk.app_id)
         if claimed.chunk.is_broadcast:
             await self._send_broadcast(claimed)
@@ -271,6 +286,9 @@ class Sender:
                 self._settle_work(claimed, chunk, framed, answers, last=place == len(windows) - 1)
             )
             self._count(framed, answers)
+            if self._stopping and chunk.state is ChunkState.LEASED:
+                await self._store.write(lambda tx, chunk=chunk: _hand_back(tx, chunk, self._clock()))  # type: ignore[misc]
+                return
 
     def _window_work(
         self,
@@ -344,7 +362,7 @@ class Sender:
         """The app has no key to push with: nothing was sent, look again later."""
         board = bytes(Verdict.PENDING if byte == Verdict.IN_FLIGHT else byte for byte in chunk.verdicts)
         due = Millis(self._clock() + int(self._settings.no_key_delay * 1000))
-        tx.outbox.save(replace(chunk, verdicts=board, state=ChunkState.READY, due_at=due))
+        _hand_back(tx, replace(chunk, verdicts=board), due)
 
     async def _ship(self, chunk: Chunk, revision: Revision, shipments: Sequence[Shipment]) -> Answers | None:
         """Send each shipment through its environment; None: the app has no key there."""
@@ -408,6 +426,10 @@ def _listener(environment: Environment) -> Recipient:
         other_environment_tried=True,
         modern=True,
     )
+
+
+def _hand_back(tx: Transaction, chunk: Chunk, due: Millis) -> None:
+    tx.outbox.save(replace(chunk, state=ChunkState.READY, due_at=due))
 
 
 def _broadcast_stamp(tx: Transaction, claimed: Claimed, now: Millis) -> Seconds:

@@ -12,7 +12,11 @@ from skerry.domain.ids import CardNumber, ChunkId, Millis
 from skerry.domain.push import Environment, Outcome, Rejected
 from skerry.domain.revision import Revision, RevisionKind
 from skerry.domain.timer import TimerKind
-from skerry.domain.verdict import Cure, RetryPolicy, Verdict, treat
+from skerry.domain.verdict import Cure, RetryPolicy, Verdict, grown, treat
+
+TOO_LATE = "TooLate"
+"""Our word for a start whose time passed before it could be sent: without an APNs key, a way to APNs, or a service."""
+
 
 _ACCEPTED = int(Verdict.ACCEPTED)
 
@@ -98,6 +102,20 @@ class Settlement:
         chunk = replace(chunk, verdicts=board, due_at=now)
         tx.outbox.save(replace(chunk, state=ChunkState.READY if chunk.open_numbers else ChunkState.SETTLED))
 
+    def is_too_old(self, chunk: Chunk, now: Millis) -> bool:
+        """Whether what has not been pushed by now is better not pushed at all."""
+        return now - chunk.created_at > self._policy.max_age * 1000
+
+    def give_up(self, tx: Transaction, chunk: Chunk, now: Millis) -> None:
+        """Nothing more is sent of this chunk; its starts never came to be."""
+        board = bytearray(chunk.verdicts)
+        for number in chunk.open_numbers:
+            board[number - chunk.first] = Verdict.NOT_PROCESSED
+            card = tx.activities.card(chunk.activity_id, number)
+            if card is not None and card.started_by == chunk.revision:
+                tx.activities.save_card(refuse_start(card, TOO_LATE, now))
+        tx.outbox.save(replace(chunk, verdicts=bytes(board), state=ChunkState.SETTLED))
+
     def resolve_unknown(self, tx: Transaction, chunk: Chunk, now: Millis) -> bool:
         """Starts without an answer, a while later: what the device has reported since decides (invariant 4).
 
@@ -138,12 +156,12 @@ class Settlement:
             case Outcome.REJECTED if answer.rejected is not None:
                 return self._judge_refusal(tx, chunk, revision, answer, answer.rejected, now)
             case Outcome.NOT_PROCESSED:
-                delay = min(self._policy.not_processed * 2**chunk.attempt, 60.0)
+                delay = min(grown(self._policy.not_processed, chunk.attempt), 60.0)
                 return self._again(chunk, delay, Verdict.NOT_PROCESSED, now)
             case _:
                 if revision.kind is RevisionKind.START or chunk.attempt + 1 >= self._policy.unknown_attempts:
                     return Verdict.UNKNOWN, None
-                return self._again(chunk, self._policy.unknown * 2**chunk.attempt, Verdict.UNKNOWN, now)
+                return self._again(chunk, grown(self._policy.unknown, chunk.attempt), Verdict.UNKNOWN, now)
 
     def _judge_refusal(
         self, tx: Transaction, chunk: Chunk, revision: Revision, answer: Answer, rejected: Rejected, now: Millis
@@ -184,7 +202,7 @@ class Settlement:
             tx.activities.save_card(lose_token(card, one.token, rejected.reason, rejected.invalid_since, now))
 
     def _again(self, chunk: Chunk, delay: float, otherwise: Verdict, now: Millis) -> tuple[Verdict, float | None]:
-        if now - chunk.created_at > self._policy.max_age * 1000:
+        if self.is_too_old(chunk, now):
             return otherwise, None
         return Verdict.RETRY, delay
 

@@ -39,7 +39,11 @@ class Activity:
     attributes_type: str | None = None
     attributes: bytes | None = None
     state: bytes | None = None
-    """The newest state that anyone asked for, whether by a start, an update or an end."""
+    """What an end without a state of its own leaves on all cards: the newest state that was meant for all of them.
+
+    An update's is; a start's only until the run's first update: later ones are for cards that join, and begin perhaps
+    with the fixed state of a definition.
+    """
     newest: RevisionNumber = RevisionNumber(0)
     newest_state: RevisionNumber = RevisionNumber(0)
     """The newest revision that every card of the present run must show (an update); 0: what it was started with."""
@@ -122,7 +126,7 @@ def start(activity: Activity, command: Start, now: Millis) -> tuple[Activity, Re
             running,
             attributes_type=command.attributes_type,
             attributes=command.attributes,
-            state=command.state,
+            state=running.state if running.newest_state else command.state,
             newest=revision.number,
             last_timestamp=stamp,
             ends_at=command.ends_at if command.ends_at is not None else running.ends_at,

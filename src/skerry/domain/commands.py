@@ -81,6 +81,7 @@ class Send:
     params: Mapping[str, str] = field(default_factory=dict)
     title: str | None = None
     text: str | None = None
+    alert_title: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,3 +64,7 @@ class OverloadedError(RefusedError):
 
 class IdempotencyConflictError(RefusedError):
     """The idempotency key was used before with another request."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"the idempotency key {key!r} was used with another request; use a fresh key for this one")
+        self.key = key

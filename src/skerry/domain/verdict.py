@@ -119,8 +119,13 @@ def treat(rejected: Rejected, attempt: int, policy: RetryPolicy, *, other_enviro
     base = _retry_base(rejected, policy)
     if base is None:
         return Treatment(Cure.GIVE_UP)
-    grown = min(base * 2**attempt, max(policy.ceiling, base))
-    return Treatment(Cure.RETRY, max(grown, rejected.retry_after or 0.0))
+    delay = min(grown(base, attempt), max(policy.ceiling, base))
+    return Treatment(Cure.RETRY, max(delay, rejected.retry_after or 0.0))
+
+
+def grown(base: float, attempt: int) -> float:
+    """A delay doubled with every attempt, up to a number that floats can hold: a push may be tried for days."""
+    return base * 2.0 ** min(attempt, 64)
 
 
 def _retry_base(rejected: Rejected, policy: RetryPolicy) -> float | None:

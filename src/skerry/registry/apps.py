@@ -1,6 +1,7 @@
 """Apps, their APNs keys and the API keys that speak for them."""
 
 import hashlib
+import re
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from skerry.domain.app import (
     APPLE_ENDPOINTS,
     APPLE_MANAGEMENT_ENDPOINTS,
+    LIVE_ACTIVITY_SUFFIX,
     Address,
     ApiKey,
     App,
@@ -30,10 +32,14 @@ from skerry.domain.unit_of_work import UnitOfWork
 REMEMBERED_FOR = 5.0
 """Seconds that apps and keys are remembered: how long a revoked key may go on working."""
 _MOST_REMEMBERED = 10_000
+_NAME = re.compile(r"[\w.-][\w. -]{0,63}")
+_BUNDLE_ID = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
+_APPLE_ID = re.compile(r"[A-Za-z0-9]{10}")
 PRIVATE_KEY, USER_TOKEN_SECRET = b"private_key", b"user_token_secret"
 """What a seal is bound to beside the app's number."""
 PREFIX = 12
-"""Characters of a key that are kept to tell it from others: its kind, and four of the secret."""
+"""Characters of a key that are kept to tell it from others: its kind, and four of the secret. Of a short one that was
+chosen by hand at most a third: what is kept must not give it away."""
 
 
 class AppRecords(Protocol):
@@ -89,9 +95,8 @@ class Apps:
         """A new app.
 
         Raises:
-            RefusedError: if the name is taken or the private key cannot sign.
+            RefusedError: if the name is taken, the private key cannot sign, or something is not what Apple would take.
         """
-        _check_private_key(private_key)
         app = App(
             app_id=AppId(0),
             name=name,
@@ -104,6 +109,7 @@ class Apps:
             endpoints={**APPLE_ENDPOINTS, **(endpoints or {})},
             management_endpoints={**APPLE_MANAGEMENT_ENDPOINTS, **(management_endpoints or {})},
         )
+        _check(app)
 
         def work(tx: Transaction) -> App:
             if tx.apps.by_name(name) is not None:
@@ -118,9 +124,9 @@ class Apps:
         """Store a changed app.
 
         Raises:
-            RefusedError: if its private key cannot sign.
+            RefusedError: if its private key cannot sign, or something is not what Apple would take.
         """
-        _check_private_key(app.private_key)
+        _check(app)
         await self._store.write(lambda tx: tx.apps.save(app, self._sealed(app)))
         self._apps.pop(app.app_id, None)
 
@@ -166,7 +172,7 @@ class Apps:
         """
         text = text or f"sk_{kind.value}_{secrets.token_urlsafe(24)}"
         digest = _digest(text)
-        key = ApiKey(0, app_id, kind, text[:PREFIX], label, self._clock(), tuple(networks))
+        key = ApiKey(0, app_id, kind, text[: min(PREFIX, len(text) // 3)], label, self._clock(), tuple(networks))
 
         def work(tx: Transaction) -> ApiKey:
             if tx.apps.key_by_hash(digest) is not None:
@@ -232,6 +238,18 @@ def _context(app_id: AppId, name: bytes) -> bytes:
 
 def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()
+
+
+def _check(app: App) -> None:
+    """What is mistyped is best said where it is typed: APNs' word for it would be `TopicDisallowed`, or nothing."""
+    if not _NAME.fullmatch(app.name) or app.name.isdigit():
+        raise RefusedError(f"{app.name!r} is no name for an app: take letters, digits and dashes, not digits alone")
+    if not _BUNDLE_ID.fullmatch(app.bundle_id) or app.bundle_id.endswith(LIVE_ACTIVITY_SUFFIX):
+        raise RefusedError(f"{app.bundle_id!r} is not a bundle id: write it as in Xcode, such as com.example.app")
+    _check_private_key(app.private_key)
+    for what, value in (("team id", app.team_id), ("key id", app.key_id)):
+        if value is not None and not _APPLE_ID.fullmatch(value):
+            raise RefusedError(f"{value!r} is not a {what}: it has ten letters and digits, and stands on Apple's pages")
 
 
 def _check_private_key(pem: bytes | None) -> None:

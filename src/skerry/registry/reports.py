@@ -27,7 +27,7 @@ TxT = TypeVar("TxT", bound=Transaction)
 ACCEPTED, REPEATED, STALE = "accepted", "repeated", "stale"
 TAKEN = "refused: the token belongs to another installation"
 ACTIVE_STEP = 3_600_000
-"""Milliseconds by which `last_active_at` has to be wrong before it alone is worth a write."""
+"""Milliseconds by which `last_active_at` has to be wrong before it alone is worth a write; but see `_was_overtaken`."""
 
 
 class Reports(Generic[TxT]):
@@ -45,14 +45,17 @@ class Reports(Generic[TxT]):
         """
         known = tx.devices.find(app_id, report.installation_id)
         device = self.device(tx, app_id, report, known, now)
-        outcomes = tuple(self.event(tx, device, event, now) for event in report.events)
+        outcomes = [STALE] * len(report.events)
+        # As they happened: an app that empties its queue may have mixed them up.
+        for place, event in sorted(enumerate(report.events), key=lambda one: one[1].time):
+            outcomes[place] = self.event(tx, device, event, now)
         startable = any(
             event.kind is DeviceEventKind.START_TOKEN and outcome == ACCEPTED
             for event, outcome in zip(report.events, outcomes, strict=True)
         )
         if startable or (known is not None and known.user_id != device.user_id):
             self._cards.on_reachable(tx, device, now)
-        return outcomes
+        return tuple(outcomes)
 
     def device(self, tx: TxT, app_id: AppId, report: DeviceReport, known: Device | None, now: Millis) -> Device:
         """The reporting device, brought up to date; made where it was not known."""
@@ -76,7 +79,7 @@ class Reports(Generic[TxT]):
             tx.devices.forget_tried_environment(device.device_id)
         if report.ext_id is not None:
             device = replace(device, user_id=self._user(tx, known, report.ext_id, proved=report.user_proved, now=now))
-        if device != known or now - known.last_active_at > ACTIVE_STEP:
+        if device != known or now - known.last_active_at > ACTIVE_STEP or _was_overtaken(tx, device):
             device = replace(device, last_active_at=now)
             tx.devices.save(device)
         return device
@@ -130,3 +133,11 @@ class Reports(Generic[TxT]):
             device.app_id, StartToken(device.device_id, kind, token, token_time=event.time, registered_at=now)
         )
         return ACCEPTED
+
+
+def _was_overtaken(tx: Transaction, device: Device) -> bool:
+    """Whether another device of its user was active later: `lastActiveDevice` asks which one was last."""
+    if device.user_id is None:
+        return False
+    latest = next(iter(tx.devices.of_user(device.user_id)), None)
+    return latest is not None and latest.device_id != device.device_id

@@ -58,11 +58,11 @@ class Registry(Generic[TxT]):
         await self._store.write(work)
 
     async def erase_users(self, app_id: AppId, ext_ids: Sequence[str]) -> None:
-        """Everything about users is erased: descriptions, devices, tokens, and what starts found of them."""
+        """Everything about users is erased: descriptions, devices, tokens, and what starts said to them alone."""
 
         def work(tx: TxT) -> None:
             for ext_id in ext_ids:
-                tx.devices.erase_misses(ext_id, app_id)
+                tx.devices.erase_mentions(app_id, ext_id)
                 user = tx.users.find(app_id, ext_id)
                 if user is not None:
                     for device in tx.devices.of_user(user):

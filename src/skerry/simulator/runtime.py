@@ -1,8 +1,8 @@
 """The whole simulated world, started and stopped together: APNs listeners, phones, their reporter, the HTTP API."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +58,14 @@ class Simulation:
     """Where the simulator's own HTTP API answers."""
 
 
+class _Server(uvicorn.Server):
+    """Signals are for the program around it, which stops the simulation as a whole."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+
 @asynccontextmanager
 async def simulate(
     directory: Path, service: Service, *, bundle_id: str, phones: int, older_phones: int = 0, host: str = "127.0.0.1"
@@ -89,7 +97,7 @@ async def simulate(
                 address, port = await server.start(environment, host, ssl_context=context, listener=listener)
                 endpoints[listener][environment] = Endpoint(address, port, str(certificates.ca_file))
         api = build_app(world, ledger, chaos, server.channels)
-        web = uvicorn.Server(uvicorn.Config(api, host=host, port=0, log_level="warning", lifespan="off"))
+        web = _Server(uvicorn.Config(api, host=host, port=0, log_level="warning", lifespan="off"))
         world_task = asyncio.create_task(world.run(), name="simulated phones")
         web_task = asyncio.create_task(web.serve(), name="simulator's HTTP API")
         try:

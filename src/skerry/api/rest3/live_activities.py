@@ -94,7 +94,6 @@ def _template(message: Fields, title: str, text: str, now: Clock, *, outer: Fiel
     _ignore(message, "staleDate", "dismissalDate")
     message.require("contentState", "liveActAttr", "liveActAttrType")
     state, attributes = message.object_bytes("contentState"), message.object_bytes("liveActAttr")
-    ios = message.object("ios")
     ends_at = message.date("liveActEndDate")
     _require_future(message, "liveActEndDate", ends_at, now)
     group = message.text("groupId", most=MOST_GROUP_ID) or outer.text("groupId", most=MOST_GROUP_ID)
@@ -104,7 +103,7 @@ def _template(message: Fields, title: str, text: str, now: Clock, *, outer: Fiel
         attributes_type=message.required_text("liveActAttrType", most=MOST_GROUP_ID),
         attributes=attributes or b"{}",
         state=state or b"{}",
-        alert_title=ios.text("title") if ios is not None else None,
+        alert_title=_alert_title(message),
         group_id=GroupId(group) if group else None,
         ends_at=_seconds(ends_at),
         priority=_priority(message) or 10,
@@ -120,6 +119,7 @@ def _send(entry: Fields, *, strict_key: bool, now: Clock) -> Send:
     if over is None:
         group = entry.text("groupId", most=MOST_GROUP_ID)
         return Send(key, whom, group_id=GroupId(group) if group else None, params=_params(entry))
+    _ignore(over, "staleDate", "dismissalDate")
     ends_at = over.date("liveActEndDate")
     _require_future(over, "liveActEndDate", ends_at, now)
     group = over.text("groupId", most=MOST_GROUP_ID) or entry.text("groupId", most=MOST_GROUP_ID)
@@ -134,6 +134,7 @@ def _send(entry: Fields, *, strict_key: bool, now: Clock) -> Send:
         params=_params(over),
         title=over.text("title"),
         text=over.text("text"),
+        alert_title=_alert_title(over),
     )
 
 
@@ -146,6 +147,8 @@ def _key(entry: Fields, *, strict: bool) -> NotificationKey:
     if not isinstance(value, str):
         raise invalid(f"Field '{entry.name('notificationKey')}' should be a text")
     digits = value.strip()
+    if not digits:
+        raise missing(entry.name("notificationKey"))
     if not (digits.isascii() and digits.isdigit()) or int(digits[:20]) > _LARGEST_KEY:
         # A key that is no number belongs to no definition: the answer is the one for unknown keys.
         return NotificationKey(0)
@@ -180,6 +183,12 @@ def _require_future(source: Fields, name: str, moment: Millis | None, now: Clock
 
 def _body_text(source: Fields, name: str) -> str:
     return source.required_text(name)
+
+
+def _alert_title(message: Fields) -> str | None:
+    """What the phone shows; `title` is the campaign's name (netmera.md 5.6)."""
+    ios = message.object("ios")
+    return None if ios is None else ios.text("title")
 
 
 def _priority(source: Fields) -> int | None:

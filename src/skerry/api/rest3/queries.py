@@ -58,7 +58,7 @@ def moment(request: Request, name: str) -> Millis | None:
     return found
 
 
-def following(request: Request, maximum: int, offset: int) -> str:
-    """The address of the next page."""
+def following(request: Request, scheme: str, maximum: int, offset: int) -> str:
+    """The address of the next page, for callers that reach us by `scheme`."""
     query = {**request.query_params, "max": str(maximum), "offset": str(offset + maximum)}
-    return str(request.url.replace(query=urlencode(query)))
+    return str(request.url.replace(scheme=scheme, query=urlencode(query)))

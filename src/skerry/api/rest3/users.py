@@ -14,14 +14,22 @@ from skerry.domain.user import UserRegistration
 
 def entries(body: bytes) -> list[Fields]:
     """The objects of an array body."""
+    return [_entry(one) for one in _items(body)]
+
+
+def _items(body: bytes) -> list[bytes]:
     if not body.lstrip().startswith(b"["):
         raise invalid("Request should be a list of objects")
     items = [bytes(one) for one in msgspec.json.decode(body, type=list[msgspec.Raw])]
-    if any(not one.startswith(b"{") for one in items):
-        raise invalid("Request should be a list of objects")
     if len(items) > MOST_IDS:
         raise invalid(f"Request should have at most {MOST_IDS} entries")
-    return [Fields(one) for one in items]
+    return items
+
+
+def _entry(item: bytes) -> Fields:
+    if not item.startswith(b"{"):
+        raise invalid("Request should be a list of objects")
+    return Fields(item)
 
 
 def ext_ids(request: Fields) -> list[str]:
@@ -38,9 +46,9 @@ def ext_ids(request: Fields) -> list[str]:
 def registrations(body: bytes) -> list[UserRegistration]:
     """`registerUsers`: invalid entries are skipped; if all are invalid the first one's error is the answer."""
     found, errors = [], []
-    for entry in entries(body):
+    for item in _items(body):
         try:
-            found.append(_registration(entry))
+            found.append(_registration(_entry(item)))
         except Rest3Error as error:
             errors.append(error)
     if errors and not found:

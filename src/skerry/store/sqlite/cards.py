@@ -65,8 +65,8 @@ RUNNING_ON = f"""
     FROM json_each(?) AS wanted
     CROSS JOIN cards INDEXED BY ix_cards_device_id
       ON cards.device_id = wanted.value AND cards.activity_id = ? AND cards.number >= ?
-    WHERE cards.status = {int(CardStatus.LIVE)}
-       OR (cards.status = {int(CardStatus.STARTING)} AND cards.created_at >= ?)
+    WHERE cards.status IN ({int(CardStatus.LIVE)}, {int(CardStatus.STARTING)})
+      AND coalesce(cards.registered_at, cards.created_at) >= ?
 """
 
 LISTEN = f"""
@@ -211,7 +211,7 @@ class CardRecords:
     def running_on(
         self, activity_id: ActivityId, first: CardNumber, devices: Sequence[DeviceId], since: Millis
     ) -> set[DeviceId]:
-        """Which of the devices have a card numbered from `first` that is live, or starting and made since."""
+        """Which of the devices have a card numbered from `first` that starts or is live, and was heard of since."""
         row = self._connection.execute(RUNNING_ON, (_json(devices), activity_id, first, since)).fetchone()
         return {DeviceId(device_id) for device_id in _device_ids.decode(row[0])}
 

@@ -37,6 +37,7 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
             "synchronous = FULL",
             "foreign_keys = ON",
             "temp_store = MEMORY",
+            "secure_delete = ON",  # what is erased is gone from the file, not merely free
             f"cache_size = -{CACHE_KIB}",
             f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
             f"journal_size_limit = {WAL_LIMIT_BYTES}",

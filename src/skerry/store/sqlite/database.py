@@ -65,6 +65,8 @@ class SqliteStore:
         self._writer = Writer(self._writes)
         self._readers = readers
         self._threads: list[threading.Thread] = []
+        self._reading: list[threading.Thread] = []
+        self._emptying: asyncio.Task[None] | None = None
 
     @classmethod
     async def open(
@@ -121,12 +123,19 @@ class SqliteStore:
         """
         return cast("T", await self._reads.submit(work))
 
+    async def empty_log(self) -> None:
+        """Move what was committed into the database file and cut the WAL: the rest of what was erased goes with it."""
+        self._emptying = asyncio.create_task(asyncio.to_thread(_empty_log, self.path))
+        await asyncio.shield(self._emptying)
+
     def stats(self) -> WriterStats:
         """What the writer has done, and what waits for it."""
         return self._writer.stats()
 
     async def close(self) -> None:
         """Carry out what is queued, then let go of the database. Closing twice is fine."""
+        if self._emptying is not None:
+            await asyncio.wait([self._emptying])
         threads, self._threads = self._threads, []
         if not threads:
             self._writes.close(0)
@@ -166,6 +175,10 @@ class SqliteStore:
             try:
                 worker.run(connection, SqliteTransaction(connection, self._clock))
             finally:
+                if not read_only:
+                    # The writer's connection last, alone: of two that close at once neither puts the WAL away.
+                    for reading in self._reading:
+                        reading.join()
                 connection.close()
 
         # A daemon: a process that dies without `close` must not hang on a thread that waits for work.
@@ -173,6 +186,16 @@ class SqliteStore:
         thread.start()
         await asyncio.wrap_future(opened)
         self._threads.append(thread)
+        if read_only:
+            self._reading.append(thread)
+
+
+def _empty_log(path: Path) -> None:
+    connection = connect(path)
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # where a reader is in the way, the next one does it
+    finally:
+        connection.close()
 
 
 def _prepare(path: Path, *, exclusive: bool) -> DatabaseLock | None:

@@ -6,6 +6,7 @@ from typing import Any
 from skerry.domain.device import Device, StartToken
 from skerry.domain.ids import AppId, DeviceId, Millis, UserId
 from skerry.domain.push import Environment
+from skerry.store.sqlite import erasure
 
 _DEVICE = (
     "SELECT device_id, app_id, installation_id, user_id, secret_hash, platform, environment, environment_proved,"
@@ -141,23 +142,12 @@ class DeviceRecords:
         return total, [row[0] for row in rows]
 
     def erase(self, device_id: DeviceId) -> None:
-        """Everything that is known of a device; its cards keep their numbers, without a device behind them."""
-        execute = self._connection.execute
-        execute("DELETE FROM start_tokens WHERE device_id = ?", (device_id,))
-        execute("DELETE FROM misses WHERE device_id = ?", (device_id,))
-        execute(
-            "UPDATE cards SET device_id = 0, token = NULL, status = 5, reason = 'Erased' WHERE device_id = ?",
-            (device_id,),
-        )
-        execute("DELETE FROM devices WHERE device_id = ?", (device_id,))
+        """Everything that is known of a device, and what was said to it alone."""
+        erasure.erase_device(self._connection, device_id)
 
-    def erase_misses(self, ext_id: str, app_id: AppId) -> None:
-        """What is remembered of starts that found no device of a user."""
-        self._connection.execute(
-            "DELETE FROM misses WHERE ext_id = ?"
-            " AND activity_id IN (SELECT activity_id FROM activities WHERE app_id = ?)",
-            (ext_id, app_id),
-        )
+    def erase_mentions(self, app_id: AppId, ext_id: str) -> None:
+        """A user in what starts have found, and in the audiences of starts that are still to come."""
+        erasure.erase_mentions(self._connection, app_id, ext_id)
 
     # What delivery learns
 

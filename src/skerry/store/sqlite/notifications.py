@@ -50,9 +50,7 @@ class NotificationRecords:
             return None
         digest, answer = row
         if digest != idempotency.digest:
-            raise IdempotencyConflictError(
-                f"the idempotency key {idempotency.key!r} was used with another request; use a fresh key for this one"
-            )
+            raise IdempotencyConflictError(idempotency.key)
         return str(answer)
 
     def remember(self, app_id: AppId, idempotency: Idempotency, answer: str, now: Millis) -> None:

@@ -1,0 +1,80 @@
+"""What is left of a person elsewhere than in their own rows, and how it goes.
+
+A start for one person carries what it says of them: title, text, attributes and content state. When every card of an
+activity has been erased, nobody else's are in it, and they go too; counts stay.
+"""
+
+import json
+import sqlite3
+
+from skerry.domain.activity import Phase
+from skerry.domain.ids import ActivityId, AppId, DeviceId
+
+# Every row that tells of the device alone; its cards keep their numbers, without a device behind them.
+FORGET_DEVICE = (
+    "DELETE FROM start_tokens WHERE device_id = ?",
+    "DELETE FROM misses WHERE device_id = ?",
+    "UPDATE cards SET device_id = 0, token = NULL, status = 5, reason = 'Erased' WHERE device_id = ?",
+    "DELETE FROM devices WHERE device_id = ?",
+)
+
+ACTIVITIES_OF = "SELECT DISTINCT activity_id FROM cards WHERE device_id = ?"
+
+IS_OTHERS_TOO = """
+    SELECT EXISTS (SELECT 1 FROM cards WHERE activity_id = ?1 AND device_id <> 0)
+        OR EXISTS (SELECT 1 FROM plans WHERE activity_id = ?1)
+"""
+
+# The key goes on counting what it started; what it said is gone. "e30=" is {} in base64.
+FORGET_MESSAGES = """
+    UPDATE notifications SET template = CAST(json_set(CAST(template AS TEXT),
+        '$.title', '', '$.text', '', '$.alert_title', NULL, '$.group_id', NULL,
+        '$.attributes', 'e30=', '$.state', 'e30=', '$.params', json('{}')) AS BLOB)
+    WHERE kind = 'bulk' AND notification_key IN (
+        SELECT notification_key FROM revisions WHERE activity_id = ? AND notification_key IS NOT NULL)
+"""
+
+FORGET_CONTENT = (
+    FORGET_MESSAGES,
+    "UPDATE revisions SET state = NULL, attributes = NULL, alert = NULL WHERE activity_id = ?",
+    "DELETE FROM nameless_values WHERE activity_id = ?",
+    "DELETE FROM activity_names WHERE activity_id = ?",
+    f"""
+    UPDATE activities SET state = NULL, attributes = NULL, newest_state = 0, named = 1, phase = {int(Phase.ENDED)},
+        first_card = next_card, ends_at = NULL, ended_at = coalesce(ended_at, created_at)
+    WHERE activity_id = ?
+    """,
+)
+
+FORGET_MISSES = """
+    DELETE FROM misses WHERE ext_id = ? AND activity_id IN (SELECT activity_id FROM activities WHERE app_id = ?)
+"""
+
+PLANS_FOR = """
+    SELECT plan_id, CAST(audience AS TEXT) FROM plans
+    WHERE app_id = ? AND EXISTS (
+        SELECT 1 FROM json_each(CAST(audience AS TEXT), '$.ext_ids') AS wanted WHERE wanted.value = ?)
+"""
+
+CHANGE_PLAN = "UPDATE plans SET audience = ? WHERE plan_id = ?"
+
+
+def erase_device(connection: sqlite3.Connection, device_id: DeviceId) -> None:
+    """Everything that is known of a device, and what was said to it alone."""
+    activities = [ActivityId(row[0]) for row in connection.execute(ACTIVITIES_OF, (device_id,)).fetchall()]
+    for statement in FORGET_DEVICE:
+        connection.execute(statement, (device_id,))
+    for activity_id in activities:
+        (others,) = connection.execute(IS_OTHERS_TOO, (activity_id,)).fetchone()
+        if not others:
+            for statement in FORGET_CONTENT:
+                connection.execute(statement, (activity_id,))
+
+
+def erase_mentions(connection: sqlite3.Connection, app_id: AppId, ext_id: str) -> None:
+    """A user in what starts have found, and in the audiences of starts that are still to come."""
+    connection.execute(FORGET_MISSES, (ext_id, app_id))
+    for plan_id, text in connection.execute(PLANS_FOR, (app_id, ext_id)).fetchall():
+        audience = json.loads(text)
+        audience["ext_ids"] = [one for one in audience["ext_ids"] if one != ext_id]
+        connection.execute(CHANGE_PLAN, (json.dumps(audience, separators=(",", ":")).encode(), plan_id))
