@@ -1,6 +1,7 @@
 """`skerry serve`: the service."""
 
 import asyncio
+import socket
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +9,7 @@ import typer
 import uvicorn
 from rich.console import Console
 
-from skerry.app import open_service
+from skerry.app import Service, open_service
 from skerry.log import configure
 from skerry.settings import Settings, load
 
@@ -47,4 +48,17 @@ async def _serve(settings: Settings) -> None:
             timeout_graceful_shutdown=GRACE,
             server_header=False,
         )
-        await uvicorn.Server(config).serve()
+        await Server(config, service).serve()
+
+
+class Server(uvicorn.Server):
+    """Ends the live streams before it waits for answers to be complete: they have no end of their own."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop: streams first."""
+        self._service.feed.close()
+        await super().shutdown(sockets)
