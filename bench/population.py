@@ -2,7 +2,8 @@
 
 The registry and the store are the service's own; only HTTP is left out. A million reports would still take minutes, so
 beyond the first card the rows are copies of what the registry has written for that one, with another installation and
-token; a test holds them against the registry's own. What was made so once is kept in bench/.cache, by size.
+token; a test holds them against the registry's own. Events that nobody reads are left out. What was made so once is
+kept in bench/.cache, by size.
 """
 
 import asyncio

@@ -21,7 +21,7 @@ from skerry.activities.renewal import Renewal, RenewalSettings
 from skerry.activities.service import Activities
 from skerry.activities.timekeeper import Timekeeper
 from skerry.api.app import build_api
-from skerry.api.ports import ApiSettings, Services
+from skerry.api.ports import ApiSettings, Services, StreamSettings
 from skerry.apns import ApnsClient, Channels, PoolSettings
 from skerry.bus.memory import MemoryBus
 from skerry.delivery.channel_keeper import ChannelKeeper
@@ -33,7 +33,13 @@ from skerry.domain.chunk import Lane
 from skerry.domain.ids import Millis
 from skerry.domain.timer import TimerKind
 from skerry.domain.verdict import RetryPolicy
+from skerry.domain.webhook import AttemptOutcome, RetrySchedule
+from skerry.receipts.feed import Feed
 from skerry.receipts.service import Receipts
+from skerry.receipts.webhooks.addresses import AddressRules
+from skerry.receipts.webhooks.post import WebhookPoster
+from skerry.receipts.webhooks.sender import WebhookSender, WebhookSettings
+from skerry.receipts.webhooks.service import Webhooks
 from skerry.registry.apps import Apps
 from skerry.registry.service import Registry
 from skerry.settings import Settings
@@ -52,6 +58,10 @@ HOUR = 3_600_000
 """Milliseconds."""
 DAY = 24 * HOUR
 WAKES = (*(lane.name for lane in Lane), "plans", "timers")
+EVENTS, WEBHOOKS = "events", "webhooks"
+
+LEASE_BEYOND_TIMEOUT = 45.0
+"""Seconds beyond a webhook's time to answer in which its result must be stored, or it is told again."""
 
 
 def now() -> Millis:
@@ -75,6 +85,8 @@ class Service:
     api: ASGIApp
     apps: Apps
     receipts: Receipts
+    feed: Feed
+    """To be closed before the HTTP server is: it waits for open answers, and streams have no end of their own."""
 
 
 @asynccontextmanager
@@ -93,14 +105,20 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
         StoreError: if the store cannot be opened, or another service runs on it.
         SealError: if the key ring cannot be read.
     """
+    bus = MemoryBus()
     async with (
         await SqliteStore.open(
-            settings.database, clock=now, queue_limit=settings.store.queue, readers=settings.store.readers
+            settings.database,
+            clock=now,
+            queue_limit=settings.store.queue,
+            readers=settings.store.readers,
+            announce=lambda: bus.wake(EVENTS, WEBHOOKS),
         ) as store,
         ApnsClient(_pool(settings)) as pushes,
+        _poster(settings) as poster,
     ):
-        apps = Apps(store, KeyRing.at(settings.key_ring), clock=now)
-        bus = MemoryBus()
+        ring = KeyRing.at(settings.key_ring)
+        apps = Apps(store, ring, clock=now)
 
         def wake() -> None:
             bus.wake(*WAKES)
@@ -146,25 +164,45 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
             wake=wake,
         )
         registry: Registry[SqliteTransaction] = Registry(store, CardEvents(outbox), clock=now)
+        webhook_sender = WebhookSender(
+            store,
+            poster,
+            ring,
+            _webhook_settings(settings),
+            clock=now,
+            nap=lambda seconds: bus.nap(WEBHOOKS, seconds),
+            wake=lambda: bus.wake(WEBHOOKS),
+        )
+        webhooks = Webhooks(
+            store,
+            ring,
+            _address_rules(settings),
+            most_per_app=settings.webhooks.most_per_app,
+            clock=now,
+            wake=lambda: bus.wake(WEBHOOKS),
+        )
+        feed = Feed(store, lambda: bus.listen(EVENTS), lambda: bus.wake(EVENTS))
         metrics = CollectorRegistry()
-        metrics.register(_Gauges(store, pushes, sender))
+        metrics.register(_Gauges(store, pushes, sender, webhook_sender))
         tasks = [
             asyncio.create_task(_supervised(work), name=name)
             for name, work in (
                 ("sender", sender.run),
                 ("timekeeper", timekeeper.run),
                 ("channels", keeper.run),
+                ("webhooks", webhook_sender.run),
                 ("retention", lambda: _retain(store, _keep(settings))),
             )
         ]
         receipts = Receipts(store)
-        services = Services(apps, activities, desired, registry, receipts, _Health(store, tasks))
+        services = Services(apps, activities, desired, registry, receipts, webhooks, feed, _Health(store, tasks))
         api: ASGIApp = build_api(services, _api(settings), metrics, clock=now)
         if settings.http.simulator_url:
             api = SimulatorPassage(api, settings.http.simulator_url)
         try:
-            yield Service(api, apps, receipts)
+            yield Service(api, apps, receipts, feed)
         finally:
+            feed.close()
             await sender.finish(SETTLE_WITHIN)
             for task in tasks:
                 task.cancel()
@@ -212,7 +250,10 @@ class _Health:
 class _Gauges(Collector):
     """What the parts know of themselves, read when `/metrics` is asked."""
 
-    def __init__(self, store: SqliteStore, pushes: ApnsClient, sender: Sender) -> None:
+    def __init__(
+        self, store: SqliteStore, pushes: ApnsClient, sender: Sender, webhooks: WebhookSender
+    ) -> None:  # fmt: skip
+        self._webhooks = webhooks
         self._store = store
         self._pushes = pushes
         self._sender = sender
@@ -238,7 +279,15 @@ class _Gauges(Collector):
         broadcasts = CounterMetricFamily("skerry_broadcasts", "Broadcasts by what became of them.", labels=["outcome"])
         for outcome, count in self._sender.broadcasts.items():
             broadcasts.add_metric([outcome.name.lower()], count)
-        return [broadcasts, verdicts, reasons, streams, limit, queued, waiting, commits, works]
+        attempts = CounterMetricFamily(
+            "skerry_webhook_attempts", "Requests to webhooks by what became of them.", labels=["outcome"]
+        )
+        for became in AttemptOutcome:
+            attempts.add_metric([became.value], self._webhooks.outcomes[became])
+        pending = GaugeMetricFamily(
+            "skerry_webhook_pending", "Events that webhooks are still to be told of.", value=self._webhooks.pending
+        )
+        return [broadcasts, verdicts, reasons, streams, limit, queued, waiting, commits, works, attempts, pending]
 
 
 def _pool(settings: Settings) -> PoolSettings:
@@ -293,6 +342,29 @@ def _renewal(settings: Settings) -> RenewalSettings:
     )
 
 
+def _address_rules(settings: Settings) -> AddressRules:
+    return AddressRules(settings.webhooks.allow_private_networks, settings.webhooks.allow_http)
+
+
+def _poster(settings: Settings) -> WebhookPoster:
+    return WebhookPoster(
+        _address_rules(settings),
+        timeout=settings.webhooks.timeout_s,
+        concurrency=settings.webhooks.concurrency,
+        user_agent=f"Skerry/{__version__}",
+    )
+
+
+def _webhook_settings(settings: Settings) -> WebhookSettings:
+    webhooks = settings.webhooks
+    return WebhookSettings(
+        RetrySchedule(webhooks.retry_after_s, disable_after=webhooks.disable_after_s),
+        concurrency=webhooks.concurrency,
+        per_webhook=webhooks.concurrency_per_webhook,
+        lease=webhooks.timeout_s + LEASE_BEYOND_TIMEOUT,
+    )
+
+
 def _keep(settings: Settings) -> Keep:
     retention = settings.retention
     starts = int(retention.starts_days * DAY)
@@ -301,6 +373,7 @@ def _keep(settings: Settings) -> Keep:
         starts_ms=starts,
         ended_ms=starts,
         idempotency_ms=int(retention.idempotency_hours * HOUR),
+        events_ms=int(retention.events_days * DAY),
     )
 
 
@@ -319,5 +392,6 @@ def _api(settings: Settings) -> ApiSettings:
         },
         requests_per_minute=None if per_key is None else (per_key, limits.requests_per_key_burst),
         body_timeout=settings.http.body_timeout_s,
+        stream=StreamSettings(settings.stream.per_key, settings.stream.heartbeat_s, settings.stream.slow_after_s),
         answer_timeout=settings.http.answer_timeout_s,
     )

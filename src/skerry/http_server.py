@@ -10,7 +10,7 @@ import os
 import resource
 import signal
 import socket
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import uvicorn
@@ -54,8 +54,11 @@ def runner() -> asyncio.Runner:
     return asyncio.Runner(loop_factory=uvicorn.Config("skerry:app", loop="auto", log_config=None).get_loop_factory())
 
 
-async def serve_http(api: ASGIApp, listener: socket.socket) -> None:
-    """Serve until SIGINT or SIGTERM; open requests are answered before this returns."""
+async def serve_http(api: ASGIApp, listener: socket.socket, *, before_shutdown: Callable[[], None]) -> None:
+    """Serve until SIGINT or SIGTERM; open requests are answered before this returns.
+
+    `before_shutdown` ends what has no end of its own, such as live streams, before open answers are waited for.
+    """
     config = uvicorn.Config(
         api,
         http=_Connection,
@@ -66,14 +69,27 @@ async def serve_http(api: ASGIApp, listener: socket.socket) -> None:
         timeout_graceful_shutdown=GRACE,
         server_header=False,
     )
-    await _Server(config).serve(sockets=[listener])
+    await Server(config, before_shutdown).serve(sockets=[listener])
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn raises the signal that stopped it once more when it is done: what has to be put away would not be."""
+class Server(uvicorn.Server):
+    """Stops in order: first what has no end of its own, then open answers.
+
+    Uvicorn raises the signal that stopped it once more when it is done: what has to be put away would not be.
+    """
+
+    def __init__(self, config: uvicorn.Config, before_shutdown: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._before_shutdown = before_shutdown
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop."""
+        self._before_shutdown()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
+        """Take SIGINT and SIGTERM for the word to stop."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self.handle_exit, number, None)

@@ -21,6 +21,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from skerry.domain.webhook import RetrySchedule
+
 CONFIG_FILE = "skerry.toml"
 CONFIG_VARIABLE = "SKERRY_CONFIG"
 PREFIX = "SKERRY_"
@@ -170,12 +172,44 @@ class Rest3(Section):
     )
 
 
+class Stream(Section):
+    """The live stream."""
+
+    per_key: int = Field(20, ge=1, le=10_000, description="Streams that one key may have open.")
+    heartbeat_s: float = Field(15.0, gt=0, description="Seconds between signs of life on a quiet stream.")
+    slow_after_s: float = Field(30.0, gt=0, description="Seconds after which a reader that takes nothing is cut off.")
+
+
+class Webhooks(Section):
+    """Requests to the callers' own servers."""
+
+    allow_private_networks: bool = Field(
+        default=False, description="Let webhooks lead to loopback, private and link-local addresses."
+    )
+    allow_http: bool = Field(default=False, description="Let webhooks use http:// as well as https://.")
+    timeout_s: float = Field(15.0, gt=0, le=120, description="Seconds that a receiver may take to answer.")
+    retry_after_s: Annotated[tuple[Annotated[float, Field(ge=0)], ...], NoDecode, BeforeValidator(_separated)] = Field(
+        RetrySchedule().delays,
+        max_length=50,
+        description="Seconds to wait after each failed attempt; then the event is given up. A day in all.",
+    )
+    disable_after_s: float = Field(
+        3 * 86_400.0, gt=0, description="Seconds of nothing but failures after which a webhook is switched off."
+    )
+    concurrency: int = Field(64, ge=1, le=1_000, description="Requests at once, to all webhooks.")
+    concurrency_per_webhook: int = Field(8, ge=1, le=100, description="Requests at once, to one webhook.")
+    most_per_app: int = Field(20, ge=1, le=1_000, description="Webhooks that one app may have.")
+
+
 class Retention(Section):
     """How long what is kept."""
 
     updates_days: float = Field(2.0, gt=0, description="Days that superseded updates and their verdicts are kept.")
     starts_days: float = Field(
         90.0, ge=1, description="Days that starts, their statistics and ended activities are kept."
+    )
+    events_days: float = Field(
+        7.0, ge=2, description="Days that events are kept: for the timeline, for streams that come back, for webhooks."
     )
     idempotency_hours: float = Field(24.0, gt=0, description="Hours in which a repeated request is recognised.")
 
@@ -196,6 +230,8 @@ class Settings(BaseSettings):
     apns: Apns = Apns()
     limits: Limits = Limits()
     rest3: Rest3 = Rest3()
+    stream: Stream = Stream()
+    webhooks: Webhooks = Webhooks()
     retention: Retention = Retention()
 
     @classmethod

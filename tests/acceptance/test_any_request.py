@@ -97,6 +97,10 @@ def test_any_request_is_answered_and_a_refused_one_changes_nothing(
     excluded = [
         schemathesis.checks.CHECKS.get_one(name) for name in ("positive_data_acceptance", "negative_data_rejection")
     ]
+    # A stream has no end, and a webhook that is made as described would tell strangers.
+    schema = schema.exclude(operation_id="streamEvents")
+    if mode is GenerationMode.POSITIVE:
+        schema = schema.exclude(operation_id="putWebhook")
     for found in schema.get_all_operations():
         operation = found.ok()
         if mode is GenerationMode.NEGATIVE and not {"requestBody", "parameters"} & operation.definition.raw.keys():

@@ -1,5 +1,6 @@
 """The API over services that only write down what they are asked."""
 
+import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
@@ -16,6 +17,7 @@ from skerry.domain.app import Address, ApiKey, App, KeyKind, KeyProblem, Princip
 from skerry.domain.card import CardStatus
 from skerry.domain.commands import ReportResult
 from skerry.domain.desired import Outcome
+from skerry.domain.event import EventFilter, EventId, EventKind, EventPage, RecordedEvent
 from skerry.domain.ids import (
     ActivityId,
     AppId,
@@ -30,6 +32,8 @@ from skerry.domain.receipt import ActivityReceipt, CardReceipt, PushResult, Push
 from skerry.domain.revision import RevisionKind
 from skerry.domain.user import DeviceInfo, Page
 from skerry.domain.verdict import Verdict
+from skerry.domain.webhook import Attempt, DeadLetter, Webhook, WebhookId, WebhookState
+from skerry.receipts.feed import Beginning
 
 NOW = Millis(1_767_225_600_000)
 """2026-01-01T00:00:00Z: before every date of the guide."""
@@ -87,6 +91,20 @@ class FakeHealth:
         return self.checks
 
 
+class EndedFeed:
+    """The feed of a service that is about to stop: its streams say so, and end."""
+
+    closed = True
+    listen = staticmethod(contextlib.nullcontext)
+
+    async def begin(self, app_id: AppId, wanted: EventFilter, after: EventId | None) -> Beginning | None:
+        known = wanted.activity_name in (None, "match-1")
+        return Beginning(wanted, EventId(41 if after is None else after), missed=False) if known else None
+
+    async def page(self, app_id: AppId, wanted: EventFilter, after: EventId, limit: int) -> EventPage:
+        return EventPage((), after, more=False)
+
+
 @dataclass
 class Api:
     """The application, what stands behind it, and a client that holds the REST key."""
@@ -94,6 +112,7 @@ class Api:
     activities: Recorded
     registry: Recorded
     receipts: Recorded
+    webhooks: Recorded
     health: FakeHealth
     app: Any
     client: httpx2.AsyncClient
@@ -101,7 +120,7 @@ class Api:
     @property
     def calls(self) -> list[tuple[str, tuple[Any, ...], dict[str, Any]]]:
         """All that any service was asked."""
-        return [*self.activities.calls, *self.registry.calls, *self.receipts.calls]
+        return [*self.activities.calls, *self.registry.calls, *self.receipts.calls, *self.webhooks.calls]
 
     async def post(self, operation: str, body: Any = None, **options: Any) -> httpx2.Response:
         """POST under `/rest/3.0/`; bytes go out as they are, anything else as JSON."""
@@ -166,16 +185,31 @@ def assemble(settings: ApiSettings | None = None, *, client_address: str = "203.
             "cards": Slice((card,), more=False),
         }
     )
+    event = RecordedEvent(EventId(41), EventKind.CARD_LOST, NOW, "match-1", CardNumber(3), "i-1", None, {"reason": "x"})
+    state = WebhookState(Webhook(WebhookId(1), APP.app_id, "ops", "https://example.com/", NOW), pending=2, dead=1)
+    webhooks = Recorded(
+        {
+            "put": (state, "whsec_AAAA"),
+            "get": state,
+            "list": [state],
+            "delete": True,
+            "rotate": "whsec_AAAA",
+            "attempts": Slice(((9, Attempt(EventId(41), 1, NOW, 12, 503)),), more=True),
+            "dead_letters": Slice((DeadLetter(event, NOW, 9),), more=False),
+            "replay": 1,
+            "resend": True,
+        }
+    )
     health = FakeHealth()
     outcome = Outcome(activity, (RevisionNumber(3),), created=True, priority=10)
     desired = Recorded({"put": outcome, "end": outcome})
-    services = Services(Keys(), activities, desired, registry, receipts, health)
+    services = Services(Keys(), activities, desired, registry, receipts, webhooks, EndedFeed(), health)
     app = build_api(services, settings or ApiSettings(), CollectorRegistry(), clock=lambda: now)
     transport = httpx2.ASGITransport(app=app, client=(client_address, 50000))
     client = httpx2.AsyncClient(
         transport=transport, base_url="http://skerry.test", headers={"X-Netmera-Api-Key": REST_KEY}
     )
-    return Api(activities, registry, receipts, health, app, client)
+    return Api(activities, registry, receipts, webhooks, health, app, client)
 
 
 @pytest.fixture(scope="session")

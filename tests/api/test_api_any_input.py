@@ -124,7 +124,7 @@ def anything(assembly: Callable[[], Any], runner: asyncio.Runner) -> Iterator[An
 
 
 def check(api: Any, runner: asyncio.Runner, path: str, body: bytes) -> None:
-    for service in (api.activities, api.registry, api.receipts):
+    for service in (api.activities, api.registry, api.receipts, api.webhooks):
         service.calls.clear()
     answer = runner.run(api.client.post(path, content=body))
     assert answer.status_code < 500, answer.text

@@ -10,6 +10,7 @@ from skerry.store.sqlite import (
     activities,
     activity_receipts,
     cards,
+    events,
     notifications,
     outbox,
     recipients,
@@ -18,7 +19,18 @@ from skerry.store.sqlite import (
     timers,
 )
 
-MODULES = (activities, activity_receipts, cards, notifications, outbox, recipients, rejections, retention, timers)
+MODULES = (
+    activities,
+    activity_receipts,
+    cards,
+    events,
+    notifications,
+    outbox,
+    recipients,
+    rejections,
+    retention,
+    timers,
+)
 
 
 def _statements(module: ModuleType) -> list[tuple[str, str]]:
@@ -42,8 +54,13 @@ SMALL = {
     "SCAN chunks USING INDEX ix_chunks_ready": "counts what waits",
     "SCAN plans": "starts that are being spread out: a handful",
     "SCAN plans USING COVERING INDEX ix_plans_due_at": "starts that are being spread out: a handful",
+    "SCAN waiting": "what waits of one activity: its newest revisions",
+    "SCAN oldest": "one slice",
+    "SCAN events": "the oldest, as far as a slice goes",
+    "SCAN webhook_attempts": "the oldest, as far as a slice goes",
     "SCAN (subquery-1)": "one slice",
     "SCAN (subquery-2)": "one slice",
+    "SCAN (subquery-3)": "one page of events",
 }
 
 EXPECTED = {

@@ -11,12 +11,14 @@ The rules for finding it (netmera.md sections 0.3, 4, 6 and Q4, Q14–Q16):
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from skerry.activities.acceptance import accept
 from skerry.activities.ports import Delivery, Transaction
 from skerry.activities.service import adopt
 from skerry.domain import activity as rules
 from skerry.domain.activity import Activity, End, Phase
 from skerry.domain.card import Card, CardStatus, TokenReport, close, report_token
 from skerry.domain.device import Device, DeviceEvent
+from skerry.domain.event import Event, EventKind, of_card
 from skerry.domain.ids import AppId, CardNumber, DeviceId, GroupId, Millis, RevisionNumber, Seconds
 from skerry.domain.revision import RevisionKind
 from skerry.domain.timer import TimerKind
@@ -58,6 +60,8 @@ class CardEvents:
         if meaning is TokenReport.REPEATED:
             return REPEATED
         tx.activities.save_card(card)
+        kind = EventKind.CARD_JOINED if meaning is TokenReport.JOINED else EventKind.CARD_ROTATED
+        tx.events.add(of_card(device.app_id, kind, card, now))
         target = place.activity.target_of(card.number)
         if target > card.started_by and not place.caught_up and not _started_with(tx, card, target):
             self._delivery.plan_card(tx, place.activity, card, place.floor)
@@ -91,7 +95,9 @@ class CardEvents:
         if older is not None:
             # The app cannot say which of its two cards is gone. During a renewal it is the older one: we end it, or
             # Apple does after eight hours.
-            tx.activities.save_card(replace(older, status=CardStatus.ENDED, token=None, closed_at=event.time))
+            over = replace(older, status=CardStatus.ENDED, token=None, closed_at=event.time)
+            tx.activities.save_card(over)
+            tx.events.add(of_card(device.app_id, EventKind.CARD_ENDED, over, now))
             return ACCEPTED
         activity = tx.activities.get(card.activity_id)
         ended = activity is not None and (activity.phase is Phase.ENDED or card.number < activity.first_card)
@@ -99,6 +105,8 @@ class CardEvents:
         if closed == card:
             return REPEATED if card.status.is_over else STALE
         tx.activities.save_card(closed)
+        kind = EventKind.CARD_ENDED if closed.status is CardStatus.ENDED else EventKind.CARD_DISMISSED
+        tx.events.add(of_card(device.app_id, kind, closed, now))
         return ACCEPTED
 
     def expecting(
@@ -161,6 +169,7 @@ class CardEvents:
         fresh = replace(fresh, named=True)
         if len(starting) == 1:
             return self._found(tx, fresh, starting[0], now)
+        tx.events.add(Event(device.app_id, EventKind.ACTIVITY_APPEARED, now, fresh.activity_id))
         return _Place(*_join(tx, fresh, device.device_id, now))
 
     def _owner_before(self, tx: Transaction, activity: Activity, card: Card, event: DeviceEvent) -> Card | None:
@@ -211,14 +220,14 @@ class CardEvents:
         if origin.phase is Phase.RUNNING:
             return place
         ended, revision = rules.end(place.activity, End(), now)
-        tx.activities.add_revision(revision)
-        tx.activities.save(ended)
+        accept(tx, ended, revision)
         return replace(place, activity=ended, caught_up=False)
 
     def _move(self, tx: Transaction, group: Activity, source: Card, card: Card | None, now: Millis) -> _Place:
         """The device's starting card of a nameless start lives on in the group."""
         start = tx.activities.revision(source.activity_id, source.started_by)
         tx.activities.save_card(replace(source, status=CardStatus.MOVED, closed_at=now))
+        tx.events.add(of_card(group.app_id, EventKind.CARD_MOVED, source, now, to=f"#{group.activity_id}"))
         floor = Seconds(start.timestamp + 1) if start else Seconds(0)
         if card is None or card.status.is_over:
             group, card = _join(tx, group, source.device_id, now)

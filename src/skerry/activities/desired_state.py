@@ -8,7 +8,7 @@ same as often as it likes, and a retry is free.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from skerry.activities.limits import check_size
+from skerry.activities.acceptance import accept
 from skerry.activities.ports import Delivery, Transaction
 from skerry.activities.renewal import Renewal
 from skerry.activities.service import adopt
@@ -213,11 +213,9 @@ class DesiredState:
             relevance=desired.relevance,
         )
         activity, revision = rules.update(activity, command, now)
-        check_size(revision)
-        tx.activities.add_revision(revision)
+        accept(tx, activity, revision)
         urgent = desired.alert is not None or desired.important
         due = now if urgent else self._next_slot(standing.pushed_at, now)
-        tx.activities.save(activity)
         self._delivery.plan_revision(tx, activity, revision, activity.first_card, due)
         meter = standing.meter
         if priority == HIGH and activity.next_card > activity.first_card:
@@ -256,17 +254,13 @@ class DesiredState:
             relevance=desired.relevance,
         )
         activity, revision = rules.start(activity, command, now)
-        check_size(revision)
-        tx.activities.add_revision(revision)
-        tx.activities.save(activity)
+        accept(tx, activity, revision)
         self._delivery.plan_start(tx, activity, revision, audience, Pace())
         return activity
 
     def _end(self, tx: Transaction, activity: Activity, command: End, now: Millis) -> Outcome:
         ended, revision = rules.end(activity, command, now)
-        check_size(revision)
-        tx.activities.add_revision(revision)
-        tx.activities.save(ended)
+        accept(tx, ended, revision)
         tx.timers.cancel(TimerKind.PLANNED_END, ended.activity_id)
         tx.timers.cancel(TimerKind.SILENCE, ended.activity_id)
         tx.desired.follow(ended.app_id, ended.activity_id, ())

@@ -8,6 +8,7 @@ from skerry.domain.audience import Audience
 from skerry.domain.card import Card
 from skerry.domain.commands import Idempotency, Notification, Pace, Template
 from skerry.domain.desired import Standing
+from skerry.domain.event import Event
 from skerry.domain.ids import (
     ActivityId,
     AppId,
@@ -189,6 +190,13 @@ class TimerRecords(Protocol):
         """When the earliest timer is due."""
 
 
+class EventRecords(Protocol):
+    """What callers are told."""
+
+    def add(self, event: Event) -> None:
+        """Tell of something that this transaction does."""
+
+
 class Transaction(Protocol):
     """The parts of the store's transaction that this room uses."""
 
@@ -204,6 +212,8 @@ class Transaction(Protocol):
     def audiences(self) -> AudienceRecords: ...
     @property
     def channels(self) -> ChannelRecords: ...
+    @property
+    def events(self) -> EventRecords: ...
 
 
 class Delivery(Protocol):

@@ -13,6 +13,7 @@ from skerry.activities.ports import Delivery, Transaction
 from skerry.domain import activity as rules
 from skerry.domain.activity import Activity, Phase, Start
 from skerry.domain.desired import QUIET_ALERT
+from skerry.domain.event import renewed
 from skerry.domain.ids import CardNumber, DeviceId, Millis, RevisionNumber
 from skerry.domain.timer import Timer, TimerKind
 
@@ -112,6 +113,7 @@ class Renewal:
         activity, farewell = rules.farewell(activity, now)
         tx.activities.add_revision(farewell)
         tx.activities.save(activity)
+        tx.events.add(renewed(activity.app_id, start))
         self._delivery.plan_renewal(tx, activity, start, [one for one in devices if one in startable])
         due = Millis(now + self._settings.farewell)
         tx.timers.set(TimerKind.FAREWELL, activity.activity_id, farewell.number, due)

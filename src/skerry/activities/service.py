@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from skerry.activities.acceptance import accept
 from skerry.activities.limits import check_size
 from skerry.activities.ports import Delivery, Transaction
 from skerry.activities.starting import NamedStart, filled, named_start
@@ -132,9 +133,7 @@ class Activities:
         return known
 
     def _commit(self, tx: Transaction, before: Activity, after: Activity, revision: Revision) -> None:
-        check_size(revision)
-        tx.activities.add_revision(revision)
-        tx.activities.save(after)
+        accept(tx, after, revision)
         if after.phase is Phase.ENDED:
             tx.timers.cancel(TimerKind.PLANNED_END, after.activity_id)
             tx.timers.cancel(TimerKind.SILENCE, after.activity_id)
@@ -146,15 +145,13 @@ class Activities:
         known = (tx.activities.by_group(app_id, name) for name in named.names)
         activity = next((found for found in known if found is not None), None) or tx.activities.create(app_id, now)
         activity, revision = rules.start(activity, named.start, now)
-        check_size(revision)
         for name in named.names:
             tx.activities.add_name(activity.activity_id, app_id, name)
         activity = replace(activity, named=activity.named or bool(named.names))
         if not activity.named:
             values = payload.text_members(named.start.attributes).values()
             tx.activities.remember_values(activity.activity_id, app_id, values)
-        tx.activities.add_revision(revision)
-        tx.activities.save(activity)
+        accept(tx, activity, revision)
         if named.start.ends_at is not None:
             due = Millis(named.start.ends_at * 1000)
             tx.timers.set(TimerKind.PLANNED_END, activity.activity_id, 0, due)

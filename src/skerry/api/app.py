@@ -19,7 +19,7 @@ from skerry.api.handlers import EXT_REF, Handlers
 from skerry.api.metrics import ApiMetrics
 from skerry.api.openapi import describe
 from skerry.api.ports import ApiSettings, Services
-from skerry.api.problems import ProblemError, problem
+from skerry.api.problems import FieldError, ProblemError, problem
 from skerry.api.request_log import RequestLog
 from skerry.api.rest3.errors import (
     INTERNAL,
@@ -33,6 +33,7 @@ from skerry.api.rest3.errors import (
 from skerry.api.routes import Route, table
 from skerry.api.schemas import EXPOSITION, OBJECT
 from skerry.domain.errors import (
+    FieldRefusedError,
     IdempotencyConflictError,
     OverloadedError,
     PayloadTooLargeError,
@@ -143,12 +144,15 @@ def _problem_answer(error: Exception, request: Request) -> Response:
     path = request.url.path
     match error:
         case ProblemError():
-            answer = problem(error.status, error.title, error.detail, path, error.errors)
+            answer = problem(error.status, error.title, error.detail, path, error.errors, code=error.code)
             retry_after = error.retry_after
         case Rest3Error():  # authentication speaks the contract's language; here it is a problem document
-            answer, retry_after = problem(error.kind.status, "Refused", error.kind.text, path), None
+            answer, retry_after = problem(error.kind.status, "Refused", error.kind.text, path), error.retry_after
         case OverloadedError():
             answer, retry_after = problem(429, "Overloaded", str(error), path), error.retry_after
+        case FieldRefusedError():
+            wrong = [FieldError(error.field, error.problem, error.fix)]
+            answer, retry_after = problem(422, "Refused", str(error), path, wrong, code="invalid_field"), None
         case RefusedError():
             answer, retry_after = problem(400, "Refused", str(error), path), None
         case _:

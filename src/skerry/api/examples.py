@@ -61,3 +61,5 @@ PUT: dict[str, Any] = {
     "audience": {"tags": ["arsenal"]},
     "version": 17,
 }
+
+WEBHOOK: dict[str, Any] = {"url": "https://example.com/skerry", "kinds": ["activity.*", "card.lost"]}

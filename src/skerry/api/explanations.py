@@ -51,6 +51,22 @@ For the app itself, with the SDK key. The first report of an installation binds 
 token wins and a repeated one is free, so an app may simply say again what it knows. A refused event does not hold up
 the others of its report.
 """,
+    "streamEvents": """
+Goes on until you leave. A stream that comes back with `Last-Event-ID`, or with `after`, misses nothing that is still
+kept. The kinds of events, and what `gap` and `end` say, are on the page Events.
+""",
+    "listWebhooks": "By name; secrets are not shown.",
+    "putWebhook": """
+A new webhook is told of what happens from then on, and its answer carries the secret that requests are signed with, as
+Standard Webhooks has it. The secret is shown once. A webhook that had failed begins anew.
+""",
+    "getWebhook": "The secret is not shown: rotate it where it is lost.",
+    "deleteWebhook": "With its log and all that waits for it.",
+    "rotateWebhookSecret": "Shown once. For a day requests carry a signature with the old secret beside the new one.",
+    "listWebhookAttempts": "Kept as long as events are.",
+    "listDeadLetters": "By event. What is past the retention of events is not there any more.",
+    "replayDeadLetters": "Each begins with its first attempt.",
+    "resendEvent": "Whatever kinds the webhook wants, and whether it was told of the event before or not.",
     "healthz": "503 when a background loop has ended for good. For the process manager.",
     "readyz": "503 with what is wrong where the store cannot be read. For the load balancer.",
     "metrics": "See the reference of metrics.",

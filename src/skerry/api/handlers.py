@@ -26,6 +26,8 @@ from skerry.api.rest3.errors import (
 from skerry.api.rest3.fields import Fields, parse
 from skerry.api.v1.activity_handlers import ActivityHandlers
 from skerry.api.v1.events import read_report
+from skerry.api.v1.stream import StreamHandlers
+from skerry.api.v1.webhooks import WebhookHandlers
 from skerry.domain.activity import Update
 from skerry.domain.app import Principal
 from skerry.domain.commands import Idempotency
@@ -54,6 +56,8 @@ class Handlers:
         self._by_address = RateLimit(*rates["address"], clock=time.monotonic)
         self.intake = Intake(services.keys, settings)
         self.activities = ActivityHandlers(self.intake, services, clock)
+        self.stream = StreamHandlers(self.intake, services.feed, metrics, settings.stream)
+        self.webhooks = WebhookHandlers(self.intake, services.webhooks)
 
     # Live Activities
 

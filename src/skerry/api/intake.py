@@ -28,11 +28,19 @@ class Intake:
         Raises:
             Rest3Error: 403 where it may not call, 429 where it calls too often.
         """
-        principal = await authenticate(request, self._keys, self._settings.trusted_proxies)
+        principal = await self.again(request)
         request.state.app_id = principal.app.app_id
         if self._by_key is not None and (wait := self._by_key.take(str(principal.key.key_id), 1)):
             raise Rest3Error(OVERLOADED, retry_after=wait)
         return principal
+
+    async def again(self, request: Request) -> Principal:
+        """Who calls, asked once more during a long request: counts as nothing.
+
+        Raises:
+            Rest3Error: 403 where it may not call (any more).
+        """
+        return await authenticate(request, self._keys, self._settings.trusted_proxies)
 
     async def body(self, request: Request) -> bytes:
         """The request's body.

@@ -1,6 +1,6 @@
 """What the API counts. Every name is declared here once, with its sentence."""
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -28,6 +28,7 @@ class ApiMetrics:
             ["outcome"],
             registry=registry,
         )
+        self.streams = Gauge("skerry_streams_open", "Readers of the live stream.", registry=registry)
         self.unknown_groups = Counter(
             "skerry_unknown_groups",
             "Updates and ends of groups that no activity has.",

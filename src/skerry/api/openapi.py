@@ -29,6 +29,7 @@ PROBLEM = {
         "status": {"type": "integer"},
         "detail": {"type": "string"},
         "instance": {"type": "string"},
+        "code": {"type": "string", "description": "The kind of problem, for machines."},
         "errors": {
             "type": "array",
             "description": "The fields that are wrong, and how to mend each.",

@@ -1,6 +1,7 @@
 """The services as the API uses them; the real ones satisfy these by structure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -9,9 +10,11 @@ from skerry.domain.app import Address, KeyProblem, Network, Principal
 from skerry.domain.commands import BulkStart, Idempotency, ReportResult, Send, Template
 from skerry.domain.desired import Desired, Outcome, Standing
 from skerry.domain.device import DeviceEvent, DeviceReport
+from skerry.domain.event import EventFilter, EventId, EventPage
 from skerry.domain.ids import AppId, CardNumber, GroupId, Millis, NotificationKey, RevisionNumber
 from skerry.domain.receipt import ActivityReceipt, CardReceipt, PushResult, PushStats, RevisionReceipt, Slice
 from skerry.domain.user import DeviceInfo, Page, UserRegistration
+from skerry.domain.webhook import Attempt, DeadLetter, WebhookState, WebhookWish
 
 
 class Keys(Protocol):
@@ -106,6 +109,52 @@ class Receipts(Protocol):
     async def cards(self, activity: Activity, *, after: CardNumber, maximum: int) -> Slice[CardReceipt]: ...
 
 
+class Webhooks(Protocol):
+    """The caller's servers that are told what happens. None: the app has no webhook of this name."""
+
+    async def put(self, app_id: AppId, name: str, wish: WebhookWish) -> tuple[WebhookState, str | None]: ...
+    async def get(self, app_id: AppId, name: str) -> WebhookState | None: ...
+    async def list(self, app_id: AppId) -> Sequence[WebhookState]: ...
+    async def delete(self, app_id: AppId, name: str) -> bool: ...
+    async def rotate(self, app_id: AppId, name: str) -> str | None: ...
+    async def attempts(
+        self, app_id: AppId, name: str, *, before: int, maximum: int
+    ) -> Slice[tuple[int, Attempt]] | None: ...  # fmt: skip
+    async def dead_letters(
+        self, app_id: AppId, name: str, *, after: EventId, maximum: int
+    ) -> Slice[DeadLetter] | None: ...  # fmt: skip
+    async def resend(self, app_id: AppId, name: str, event_id: EventId) -> bool | None: ...
+    async def replay(self, app_id: AppId, name: str) -> int | None: ...
+
+
+class Listener(Protocol):
+    """Hears when there are new events."""
+
+    async def wait(self, seconds: float) -> bool: ...
+
+
+class Beginning(Protocol):
+    """Where a reader of events begins."""
+
+    @property
+    def wanted(self) -> EventFilter: ...
+    @property
+    def cursor(self) -> EventId: ...
+    @property
+    def missed(self) -> bool: ...
+
+
+class Feed(Protocol):
+    """What happens, for the live stream."""
+
+    @property
+    def listen(self) -> Callable[[], AbstractContextManager[Listener]]: ...
+    @property
+    def closed(self) -> bool: ...
+    async def begin(self, app_id: AppId, wanted: EventFilter, after: EventId | None) -> Beginning | None: ...
+    async def page(self, app_id: AppId, wanted: EventFilter, after: EventId, limit: int) -> EventPage: ...
+
+
 class Health(Protocol):
     """Whether the service can do its work."""
 
@@ -122,7 +171,21 @@ class Services:
     desired: DesiredState
     registry: Registry
     receipts: Receipts
+    webhooks: Webhooks
+    feed: Feed
     health: Health
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSettings:
+    """The live stream. Times in seconds."""
+
+    per_key: int = 20
+    """Streams that one key may have open."""
+    heartbeat: float = 15.0
+    """Between signs of life, and between looks at whether the key still holds."""
+    slow_after: float = 30.0
+    """A reader that takes nothing for so long is cut off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,5 +208,6 @@ class ApiSettings:
     """Requests of one REST key: rate per minute and burst; None: no limit."""
     body_timeout: float = 30.0
     """Seconds that a request's body may take to arrive."""
+    stream: StreamSettings = StreamSettings()
     answer_timeout: float = 60.0
     """Seconds after which a request that has no answer yet gets an error."""

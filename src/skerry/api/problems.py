@@ -19,9 +19,17 @@ class ProblemError(Exception):
     """A refused request. Nothing was changed."""
 
     def __init__(
-        self, status: int, title: str, detail: str, errors: Sequence[FieldError] = (), retry_after: float | None = None
+        self,
+        status: int,
+        title: str,
+        detail: str,
+        errors: Sequence[FieldError] = (),
+        retry_after: float | None = None,
+        *,
+        code: str | None = None,
     ) -> None:
         super().__init__(detail)
+        self.code = code
         self.status = status
         self.title = title
         self.detail = detail
@@ -30,9 +38,15 @@ class ProblemError(Exception):
 
 
 def problem(
-    status: int, title: str, detail: str, instance: str, errors: Sequence[FieldError] = ()
-) -> JSONResponse:  # fmt: skip
-    """The answer."""
+    status: int,
+    title: str,
+    detail: str,
+    instance: str,
+    errors: Sequence[FieldError] = (),
+    *,
+    code: str | None = None,
+) -> JSONResponse:
+    """The answer. `code` names the kind of problem for machines: it stays when the words get better."""
     body: dict[str, object] = {
         "type": "about:blank",
         "title": title,
@@ -40,6 +54,8 @@ def problem(
         "detail": detail,
         "instance": instance,
     }
+    if code is not None:
+        body["code"] = code
     if errors:
         body["errors"] = [{"field": one.field, "problem": one.problem, "fix": one.fix} for one in errors]
     return JSONResponse(body, status, media_type="application/problem+json")

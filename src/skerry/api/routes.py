@@ -10,6 +10,7 @@ from starlette.responses import Response
 from skerry.api import examples, schemas
 from skerry.api.handlers import Handlers
 from skerry.api.schemas import OBJECT, Schema
+from skerry.api.v1 import event_schemas as told
 from skerry.api.v1 import schemas as own
 from skerry.api.v1.activity_handlers import ActivityHandlers
 
@@ -47,6 +48,7 @@ def table(handlers: Handlers) -> list[Route]:
         *_users(handlers),
         *_readings(handlers),
         *_activities(handlers.activities),
+        *_events(handlers),
         *_own(handlers),
     ]
 
@@ -223,6 +225,31 @@ def _activities(handlers: ActivityHandlers) -> list[Route]:
               answer=own.REVISION),
         Route("GET", one + "/cards", "getCards", "Each phone: whether it shows what it should, and if not, why",
               handlers.cards, answer=own.CARDS, query={"after": False, "limit": False}),
+    ]  # fmt: skip
+
+
+def _events(handlers: Handlers) -> list[Route]:
+    one, hooks = "/v1/webhooks/{name}", handlers.webhooks
+    page = {"before": False, "limit": False}
+    return [
+        Route("GET", "/v1/stream", "streamEvents", "What happens, as server-sent events", handlers.stream.stream,
+              answer=told.STREAM, query={"activity": False, "kinds": False, "after": False},
+              media_type="text/event-stream"),
+        Route("GET", "/v1/webhooks", "listWebhooks", "All webhooks", hooks.list, answer=told.WEBHOOKS),
+        Route("PUT", one, "putWebhook", "Make a webhook, or change it", hooks.put, told.WISH, told.WEBHOOK,
+              example=examples.WEBHOOK, also=("201",)),
+        Route("GET", one, "getWebhook", "A webhook, and what waits for it", hooks.get, answer=told.WEBHOOK),
+        Route("DELETE", one, "deleteWebhook", "Forget a webhook", hooks.delete, answer=OBJECT),
+        Route("POST", one + ":rotate-secret", "rotateWebhookSecret", "Give a webhook a new secret", hooks.rotate,
+              answer=told.SECRET),
+        Route("GET", one + "/attempts", "listWebhookAttempts", "The log of attempts, the newest first", hooks.attempts,
+              answer=told.ATTEMPTS, query=page),
+        Route("GET", one + "/dead-letters", "listDeadLetters", "Events that were given up", hooks.dead_letters,
+              answer=told.DEAD_LETTERS, query={"after": False, "limit": False}),
+        Route("POST", one + "/dead-letters:replay", "replayDeadLetters", "Tell a webhook of all that was given up",
+              hooks.replay, answer=told.REPLAYED),
+        Route("POST", one + "/events/{event_id}:resend", "resendEvent", "Tell a webhook of one event, again if need be",
+              hooks.resend, answer=OBJECT),
     ]  # fmt: skip
 
 

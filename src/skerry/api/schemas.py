@@ -6,6 +6,8 @@ ignored, and null counts as not there.
 
 from typing import Any
 
+from skerry.domain.event import EventKind
+
 Schema = dict[str, Any]
 
 _NO_NUL = "^[^\\x00]*$"
@@ -309,6 +311,9 @@ ATTRIBUTE_VALUES = items(
     )
 )
 
+KINDS = [kind.value for kind in EventKind]
+KIND_LISTS = [*KINDS, *sorted({name.partition(".")[0] + ".*" for name in KINDS})]
+
 PARAMETERS: dict[str, Schema] = {
     "extId": said(NAME, "The user."),
     "token": said(text(1024), "A token of the device: ordinary, start or update."),
@@ -345,6 +350,24 @@ PARAMETERS: dict[str, Schema] = {
         "default": 0,
         "description": "Only what is numbered above this: the next_after of the page before.",
     },
+    "before": {
+        "type": "integer",
+        "minimum": 0,
+        "maximum": 10**15 - 1,
+        "description": "Only what is numbered below this: the next_before of the page before.",
+    },
+    "activity": said(GROUP_ID, "Your own id of the activity; #12 for one that has none."),
+    "kinds": {
+        "type": "string",
+        "enum": KIND_LISTS,
+        "description": "Kinds of events, separated by commas; card.* for all of cards.",
+    },
+    "name": {
+        "type": "string",
+        "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        "description": "Your own name of the webhook.",
+    },
+    "event_id": {"type": "integer", "minimum": 0, "maximum": 10**15 - 1, "description": "An event's id."},
     "limit": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100, "description": "Entries of a page."},
 }
 """What each query parameter may be, on whichever operation."""

@@ -36,4 +36,4 @@ async def _serve(settings: Settings, listener: socket.socket, *, quiet: bool) ->
         if not quiet:
             host = f"[{settings.http.host}]" if ":" in settings.http.host else settings.http.host
             Console(soft_wrap=True).print(f"Skerry answers on http://{host}:{settings.http.port}", markup=False)
-        await serve_http(service.api, listener)
+        await serve_http(service.api, listener, before_shutdown=service.feed.close)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from skerry.delivery.ports import Transaction
+from skerry.delivery.settled import tell_if_settled
 from skerry.domain.activity import Activity
 from skerry.domain.audience import Audience
 from skerry.domain.card import Card
@@ -61,6 +62,8 @@ class Planner:
         rest = plan if plan.due_at > now else self._spread(tx, plan, activity, revision, now)
         if rest is not None:
             tx.outbox.add_plan(rest)
+        else:  # there may be nobody whom it reaches
+            tell_if_settled(tx, activity.app_id, activity.activity_id, revision.number, now)
 
     def plan_late_start(self, tx: Transaction, activity: Activity, start: RevisionNumber, device_id: DeviceId) -> bool:
         """A start for one device that has come to match; False: it runs there, or a swipe keeps it away.
@@ -115,8 +118,9 @@ class Planner:
 
         `due_at`: not before this time, so that a burst of updates becomes one push.
         """
-        tx.outbox.supersede(activity.activity_id, revision.number)
         now = self._clock()
+        for number in tx.outbox.supersede(activity.activity_id, revision.number):
+            tell_if_settled(tx, activity.app_id, activity.activity_id, number, now)
         last = CardNumber(activity.next_card - 1)
         if last < first:
             return
@@ -164,6 +168,7 @@ class Planner:
             rest = None if over else self._spread(tx, plan, activity, revision, now)  # type: ignore[arg-type]
             if rest is None:
                 tx.outbox.finish_plan(plan)
+                tell_if_settled(tx, plan.app_id, plan.activity_id, plan.revision, now)
             else:
                 tx.outbox.save_plan(rest)
         return len(plans)

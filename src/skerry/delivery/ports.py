@@ -10,6 +10,7 @@ from skerry.domain.card import Card
 from skerry.domain.channel import ActivityChannel, Broadcast, Channel, Published, StoragePolicy
 from skerry.domain.chunk import Chunk, Depth, Lane, Recipient
 from skerry.domain.desired import Standing
+from skerry.domain.event import Event
 from skerry.domain.ids import (
     ActivityId,
     AppId,
@@ -23,6 +24,7 @@ from skerry.domain.ids import (
 )
 from skerry.domain.plan import Plan, Reachable
 from skerry.domain.push import Environment, Outcomes, PushBatch, Rejected, Result, Route
+from skerry.domain.receipt import Settled
 from skerry.domain.revision import Revision
 from skerry.domain.timer import TimerKind
 from skerry.domain.verdict import Verdict
@@ -46,8 +48,17 @@ class OutboxRecords(Protocol):
     def reclaim(self, owner: str, now: Millis) -> list[Chunk]:
         """Chunks leased by anybody but `owner`, or whose lease ran out: their senders are gone. Nothing is changed."""
 
-    def supersede(self, activity_id: ActivityId, before: RevisionNumber) -> None:
-        """Settle the unleased chunks of supersedable updates older than `before`; their open bytes say `SUPERSEDED`."""
+    def supersede(self, activity_id: ActivityId, before: RevisionNumber) -> list[RevisionNumber]:
+        """Settle the unleased chunks of supersedable updates older than `before`; their open bytes say `SUPERSEDED`.
+
+        Returns the revisions that had such chunks.
+        """
+
+    def settle_revision(self, activity_id: ActivityId, revision: RevisionNumber, now: Millis) -> Settled | None:
+        """Note that nothing of a revision is open or planned any more, and count; None: something is, or it is noted.
+
+        A card that joins later may get the revision in a chunk of its own: it stays noted.
+        """
 
     def span(self, activity_id: ActivityId, revision: RevisionNumber) -> tuple[CardNumber, CardNumber] | None:
         """The lowest and the highest card that a revision was planned for; None: it was for nobody."""
@@ -135,8 +146,8 @@ class DeviceRecords(Protocol):
 
     def lose_start_token(
         self, device_id: DeviceId, token: str, reason: str, invalid_since: Millis | None, at: Millis
-    ) -> None:
-        """APNs called this start token dead; kept where it was registered after `invalid_since`."""
+    ) -> bool:
+        """APNs called this start token dead; kept where it was registered after `invalid_since`. Whether it is lost."""
 
 
 class CardRecords(Protocol):
@@ -223,6 +234,13 @@ class TimerRecords(Protocol):
         """Have it happen at `due_at`."""
 
 
+class EventRecords(Protocol):
+    """What callers are told."""
+
+    def add(self, event: Event) -> None:
+        """Tell of something that this transaction does."""
+
+
 class Transaction(Protocol):
     """The parts of the store's transaction that this room uses."""
 
@@ -242,6 +260,8 @@ class Transaction(Protocol):
     def desired(self) -> DesiredRecords: ...
     @property
     def channels(self) -> ChannelRecords: ...
+    @property
+    def events(self) -> EventRecords: ...
 
 
 class PushService(Protocol):

@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from skerry.delivery.ports import Transaction
-from skerry.domain.card import NO_ANSWER, lose_token, refuse_start
+from skerry.delivery.settled import tell_if_settled
+from skerry.domain.card import NO_ANSWER, Card, CardStatus, lose_token, refuse_start
 from skerry.domain.chunk import Chunk, ChunkState, Recipient, runs
-from skerry.domain.ids import CardNumber, ChunkId, Millis
+from skerry.domain.event import Event, EventKind, of_card
+from skerry.domain.ids import AppId, CardNumber, ChunkId, Millis
 from skerry.domain.push import Environment, Outcome, Rejected
 from skerry.domain.revision import Revision, RevisionKind
 from skerry.domain.timer import TimerKind
@@ -100,7 +102,7 @@ class Settlement:
             due = Millis(now + self._unknown_after)
             tx.timers.set(TimerKind.UNKNOWN_START, chunk.activity_id, chunk.chunk_id, due)
         chunk = replace(chunk, verdicts=board, due_at=now)
-        tx.outbox.save(replace(chunk, state=ChunkState.READY if chunk.open_numbers else ChunkState.SETTLED))
+        self._save(tx, replace(chunk, state=ChunkState.READY if chunk.open_numbers else ChunkState.SETTLED), now)
 
     def is_too_old(self, chunk: Chunk, now: Millis) -> bool:
         """Whether what has not been pushed by now is better not pushed at all."""
@@ -138,7 +140,7 @@ class Settlement:
             elif again:
                 board[place] = Verdict.RETRY
             else:
-                tx.activities.save_card(refuse_start(card, NO_ANSWER, now))
+                _save_fate(tx, chunk.app_id, card, refuse_start(card, NO_ANSWER, now), now)
         resent = Verdict.RETRY in board
         if resent:
             chunk = replace(chunk, state=ChunkState.READY, due_at=now, attempt=chunk.attempt + 1)
@@ -195,11 +197,15 @@ class Settlement:
         if card is None or one.token is None:
             return
         if revision.kind is RevisionKind.START:
-            if dead:
-                tx.devices.lose_start_token(one.device_id, one.token, rejected.reason, rejected.invalid_since, now)
-            tx.activities.save_card(refuse_start(card, rejected.reason, now))
+            if dead and tx.devices.lose_start_token(
+                one.device_id, one.token, rejected.reason, rejected.invalid_since, now
+            ):
+                body = {"reason": rejected.reason}
+                tx.events.add(Event(chunk.app_id, EventKind.START_TOKEN_LOST, now, device_id=one.device_id, body=body))
+            _save_fate(tx, chunk.app_id, card, refuse_start(card, rejected.reason, now), now)
         elif dead:
-            tx.activities.save_card(lose_token(card, one.token, rejected.reason, rejected.invalid_since, now))
+            lost = lose_token(card, one.token, rejected.reason, rejected.invalid_since, now)
+            _save_fate(tx, chunk.app_id, card, lost, now)
 
     def _again(self, chunk: Chunk, delay: float, otherwise: Verdict, now: Millis) -> tuple[Verdict, float | None]:
         if self.is_too_old(chunk, now):
@@ -215,7 +221,7 @@ class Settlement:
         if not delays:
             state = ChunkState.READY if chunk.open_numbers else ChunkState.SETTLED
             chunk = replace(chunk, state=state, due_at=now)
-            tx.outbox.save(chunk)
+            self._save(tx, chunk, now)
             return chunk
         longest = max(delays.values())
         chunk = self._split_off(tx, chunk, {n: d for n, d in delays.items() if d != longest}, now)
@@ -223,6 +229,11 @@ class Settlement:
         chunk = replace(chunk, state=ChunkState.READY, due_at=due, attempt=chunk.attempt + 1)
         tx.outbox.save(chunk)
         return chunk
+
+    def _save(self, tx: Transaction, chunk: Chunk, now: Millis) -> None:
+        tx.outbox.save(chunk)
+        if chunk.state is ChunkState.SETTLED:
+            tell_if_settled(tx, chunk.app_id, chunk.activity_id, chunk.revision, now)
 
     def _split_off(self, tx: Transaction, chunk: Chunk, delays: Mapping[CardNumber, float], now: Millis) -> Chunk:
         if not delays:
@@ -253,3 +264,12 @@ class Settlement:
     def _due(self, delay: float, now: Millis) -> Millis:
         """The wait Apple asks for, and up to a tenth more, so that not all come back at once."""
         return Millis(now + int(1000 * delay * (1 + self._jitter() / 10)))
+
+
+def _save_fate(tx: Transaction, app_id: AppId, before: Card, after: Card, now: Millis) -> None:
+    """Store and tell what a refusal has made of a card, where it has made something of it."""
+    if after == before:
+        return
+    tx.activities.save_card(after)
+    kind = EventKind.CARD_REFUSED if before.status is CardStatus.STARTING else EventKind.CARD_LOST
+    tx.events.add(of_card(app_id, kind, after, now, reason=after.reason))

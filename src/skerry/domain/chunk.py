@@ -1,6 +1,6 @@
 """A chunk: a contiguous range of an activity's cards, the unit of work of the delivery pipeline."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -10,6 +10,9 @@ from skerry.domain.verdict import OPEN, Verdict
 
 CHUNK_SIZE = 500
 """Cards of one chunk: some 100 bytes of row and 500 of verdicts, and a window of the wire."""
+
+
+_PASSED_OVER = frozenset({Verdict.NO_CARD, Verdict.DEFERRED})
 
 
 class ChunkState(IntEnum):
@@ -68,6 +71,23 @@ class Chunk:
     def open_numbers(self) -> list[CardNumber]:
         """The cards that still have to be sent to."""
         return [CardNumber(self.first + place) for place, byte in enumerate(self.verdicts) if byte in OPEN]
+
+
+def count_verdicts(boards: Sequence[tuple[int, int, bytes]]) -> dict[Verdict, int]:
+    """How many cards of one revision have which verdict.
+
+    Args:
+        boards: first number, last number and verdicts of its chunks, the oldest first. A chunk may have been split, and
+            a card that was held is in a later one again: the newest counts.
+    """
+    if not boards:
+        return {}
+    lowest, highest = min(board[0] for board in boards), max(board[1] for board in boards)
+    board = bytearray([Verdict.NO_CARD]) * (highest - lowest + 1)
+    for first, last, verdicts in boards:
+        board[first - lowest : last - lowest + 1] = verdicts
+    counts = {verdict: board.count(verdict) for verdict in Verdict if verdict not in _PASSED_OVER}
+    return {verdict: count for verdict, count in counts.items() if count}
 
 
 def fresh_verdicts(size: int) -> bytes:

@@ -5,6 +5,16 @@ class RefusedError(Exception):
     """A command that cannot be carried out. Nothing was changed."""
 
 
+class FieldRefusedError(RefusedError):
+    """One field of a request cannot be used."""
+
+    def __init__(self, field: str, problem: str, fix: str) -> None:
+        super().__init__(f"{field} {problem}: {fix}")
+        self.field = field
+        self.problem = problem
+        self.fix = fix
+
+
 class PayloadTooLargeError(RefusedError):
     """The push would exceed APNs' limit."""
 

@@ -72,6 +72,18 @@ class RevisionReceipt:
 
 
 @dataclass(frozen=True, slots=True)
+class Settled:
+    """A revision whose last open chunk has just settled."""
+
+    verdicts: Mapping[Verdict, int]
+    """Cards by what became of it on them; cards that it passed over are not counted."""
+    misses: Mapping[str, int]
+    """Why people it was for could not be started."""
+    broadcast: Verdict | None = None
+    """What became of it on the activity's channels; None: it was not broadcast."""
+
+
+@dataclass(frozen=True, slots=True)
 class CardReceipt:
     """Whether a phone shows what it should, and if not, why."""
 

@@ -5,6 +5,7 @@ from typing import Protocol
 from skerry.domain.activity import Activity
 from skerry.domain.card import CardStatus
 from skerry.domain.desired import Standing
+from skerry.domain.event import EventFilter, EventId, EventPage, EventSpan
 from skerry.domain.ids import ActivityId, AppId, CardNumber, GroupId, Millis, NotificationKey, RevisionNumber
 from skerry.domain.receipt import CardReceipt, PushResult, PushStats, RevisionReceipt
 
@@ -51,6 +52,13 @@ class DesiredRecords(Protocol):
     def get(self, activity_id: ActivityId) -> Standing | None: ...
 
 
+class EventRecords(Protocol):
+    """What happened."""
+
+    def span(self) -> EventSpan: ...
+    def page(self, app_id: AppId, wanted: EventFilter, after: EventId, limit: int) -> EventPage: ...
+
+
 class Transaction(Protocol):
     """The part of the store's transaction that this room uses."""
 
@@ -65,3 +73,6 @@ class Transaction(Protocol):
 
     @property
     def desired(self) -> DesiredRecords: ...
+
+    @property
+    def events(self) -> EventRecords: ...

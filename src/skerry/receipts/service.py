@@ -2,6 +2,7 @@
 
 from skerry.domain.activity import Activity
 from skerry.domain.desired import Standing
+from skerry.domain.event import EventFilter, EventId, RecordedEvent
 from skerry.domain.ids import ActivityId, AppId, CardNumber, GroupId, Millis, NotificationKey, RevisionNumber
 from skerry.domain.receipt import (
     ActivityReceipt,
@@ -70,13 +71,20 @@ class Receipts:
 
     async def activity(self, app_id: AppId, name: str) -> ActivityReceipt | None:
         """An activity by its group id, or by its number as `#12`: one without a name has nothing else."""
-        number = ActivityId(int(name[1:19])) if name.startswith("#") and name[1:].isdecimal() else None
 
         def work(tx: Transaction) -> ActivityReceipt | None:
-            found = tx.activities.by_group(app_id, GroupId(name))
-            if found is None and number is not None:
-                found = tx.activities.get(number)
-            return None if found is None or found.app_id != app_id else _receipt(tx, found)
+            found = activity_called(tx, app_id, name)
+            return None if found is None else _receipt(tx, found)
+
+        return await self._store.read(work)
+
+    async def timeline(self, activity: Activity, *, after: EventId, maximum: int) -> Slice[RecordedEvent]:
+        """What happened to an activity and its cards after an event, the oldest first, as far as it is kept."""
+
+        def work(tx: Transaction) -> Slice[RecordedEvent]:
+            wanted = EventFilter(activity_id=activity.activity_id)
+            found = tx.events.page(activity.app_id, wanted, after, maximum + 1).events
+            return Slice(tuple(found[:maximum]), len(found) > maximum)
 
         return await self._store.read(work)
 
@@ -100,6 +108,14 @@ class Receipts:
             return Slice(tuple(found[:maximum]), len(found) > maximum)
 
         return await self._store.read(work)
+
+
+def activity_called(tx: Transaction, app_id: AppId, name: str) -> Activity | None:
+    """An app's activity by its group id, or by its number as `#12`."""
+    found = tx.activities.by_group(app_id, GroupId(name))
+    if found is None and name.startswith("#") and name[1:].isdecimal():
+        found = tx.activities.get(ActivityId(int(name[1:19])))
+    return None if found is None or found.app_id != app_id else found
 
 
 def _receipt(tx: Transaction, activity: Activity) -> ActivityReceipt:

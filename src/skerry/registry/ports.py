@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from skerry.domain.device import Device, DeviceEvent, StartToken
-from skerry.domain.ids import AppId, DeviceId, GroupId, Millis, UserId
+from skerry.domain.event import Event
+from skerry.domain.ids import ActivityId, AppId, CardNumber, DeviceId, GroupId, Millis, UserId
 from skerry.domain.user import UserRegistration
 
 
@@ -35,10 +36,18 @@ class DeviceRecords(Protocol):
     def start_token(self, app_id: AppId, device_id: DeviceId, attributes_type: str) -> StartToken | None: ...
     def save_start_token(self, app_id: AppId, token: StartToken) -> None: ...
     def holder(self, app_id: AppId, token: str) -> tuple[DeviceId, bool] | None: ...
-    def release_token(self, app_id: AppId, device_id: DeviceId, token: str) -> None: ...
+    def release_token(
+        self, app_id: AppId, device_id: DeviceId, token: str
+    ) -> list[tuple[ActivityId, CardNumber]]: ...  # fmt: skip
     def push_tokens(self, app_id: AppId, maximum: int, offset: int) -> tuple[int, list[str]]: ...
     def erase(self, device_id: DeviceId) -> None: ...
     def erase_mentions(self, app_id: AppId, ext_id: str) -> None: ...
+
+
+class EventRecords(Protocol):
+    """What callers are told."""
+
+    def add(self, event: Event) -> None: ...
 
 
 class Transaction(Protocol):
@@ -48,6 +57,8 @@ class Transaction(Protocol):
     def users(self) -> UserRecords: ...
     @property
     def devices(self) -> DeviceRecords: ...
+    @property
+    def events(self) -> EventRecords: ...
 
 
 TxT_contra = TypeVar("TxT_contra", contravariant=True)

@@ -19,6 +19,7 @@ from skerry.domain.device import (
     claim,
 )
 from skerry.domain.errors import UnprovedUserError, WrongSecretError
+from skerry.domain.event import Event, EventKind
 from skerry.domain.ids import AppId, DeviceId, Millis, UserId
 from skerry.registry.ports import CardEvents, Transaction
 
@@ -118,7 +119,9 @@ class Reports(Generic[TxT]):
         active = holder.last_active_at if holder is not None else Millis(0)
         if claim(active, holder_token_dead=held[1], now=now) is TokenClaim.REFUSED:
             return False
-        tx.devices.release_token(device.app_id, held[0], token)
+        for activity_id, number in tx.devices.release_token(device.app_id, held[0], token):
+            body = {"reason": "TokenMoved"}
+            tx.events.add(Event(device.app_id, EventKind.CARD_LOST, now, activity_id, number, held[0], body))
         return True
 
     def _start_token(self, tx: TxT, device: Device, event: DeviceEvent, token: str, now: Millis) -> str:
@@ -132,6 +135,8 @@ class Reports(Generic[TxT]):
         tx.devices.save_start_token(
             device.app_id, StartToken(device.device_id, kind, token, token_time=event.time, registered_at=now)
         )
+        body = {"attributes_type": kind} if kind else {}
+        tx.events.add(Event(device.app_id, EventKind.START_TOKEN_REPORTED, now, device_id=device.device_id, body=body))
         return ACCEPTED
 
 

@@ -221,6 +221,7 @@ revisions = Table(
     Column("expiration", Integer),  # seconds
     Column("notification_key", Integer),
     Column("relevance", REAL),
+    Column("settled_at", Integer),  # when its last chunk had settled for the first time
     PrimaryKeyConstraint("activity_id", "number"),
     Index(
         "ix_revisions_notification_key",
@@ -378,5 +379,70 @@ misses = Table(
     Column("reason", Text, nullable=False),
     Column("at", Integer, nullable=False),
     Index(None, "activity_id", "revision"),
+    **STRICT,
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("event_id", Integer, primary_key=True),  # retention keeps the newest row, so no number comes again
+    Column("app_id", Integer, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("at", Integer, nullable=False),
+    Column("activity_id", Integer),
+    Column("card", Integer),
+    Column("device_id", Integer),
+    Column("body", Text, nullable=False),  # JSON object
+    Index("ix_events_activity_id", "activity_id", "event_id", sqlite_where=text("activity_id IS NOT NULL")),
+    **STRICT,
+)
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("webhook_id", Integer, primary_key=True),
+    Column("app_id", Integer, ForeignKey("apps.app_id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("kinds", Text, nullable=False),  # JSON: ["card.lost"]; [] for all
+    Column("activity", Text),
+    Column("enabled", Integer, nullable=False),
+    Column("secret_sealed", BLOB),
+    Column("old_secret_sealed", BLOB),
+    Column("old_secret_until", Integer),
+    Column("cursor", Integer, nullable=False),  # the newest event that has been looked at for it
+    Column("failing_since", Integer),
+    Column("disabled_reason", Text),
+    Column("created_at", Integer, nullable=False),
+    UniqueConstraint("app_id", "name"),
+    sqlite_autoincrement=True,
+    **STRICT,
+)
+
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("event_id", Integer, nullable=False),
+    Column("webhook_id", Integer, ForeignKey("webhooks.webhook_id"), nullable=False),
+    Column("state", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("due_at", Integer, nullable=False),
+    PrimaryKeyConstraint("event_id", "webhook_id"),
+    Index("ix_webhook_deliveries_webhook_id", "webhook_id", "state", "due_at", "event_id"),
+    **CLUSTERED,
+)
+
+webhook_attempts = Table(
+    "webhook_attempts",
+    metadata,
+    Column("attempt_id", Integer, primary_key=True),
+    Column("webhook_id", Integer, ForeignKey("webhooks.webhook_id"), nullable=False),
+    Column("event_id", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("at", Integer, nullable=False),
+    Column("took_ms", Integer, nullable=False),
+    Column("status", Integer),
+    Column("error", Text),
+    Index("ix_webhook_attempts_webhook_id", "webhook_id", "attempt_id"),
     **STRICT,
 )

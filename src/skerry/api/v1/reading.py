@@ -35,7 +35,13 @@ def read(body: bytes, kind: type[T]) -> T:
 
 def refused(field: str, problem: str, fix: str) -> ProblemError:
     """422: a field is wrong; what to do about it."""
-    return ProblemError(422, "Unprocessable request", f"{field} {problem}: {fix}", [FieldError(field, problem, fix)])
+    errors = [FieldError(field, problem, fix)]
+    return ProblemError(422, "Unprocessable request", f"{field} {problem}: {fix}", errors, code="invalid_field")
+
+
+def not_found(what: str, fix: str) -> ProblemError:
+    """404: something is not there; what to do about it."""
+    return ProblemError(404, "Not found", f"{what}: {fix}", code="not_found")
 
 
 def object_bytes(raw: msgspec.Raw, field: str) -> bytes | None:

@@ -1,12 +1,11 @@
 """What became of activities, card by card: read for people, at any size."""
 
 import sqlite3
-from collections import Counter
 from typing import Any
 
 from skerry.domain.activity import Activity
 from skerry.domain.card import CardStatus
-from skerry.domain.chunk import CHUNK_SIZE
+from skerry.domain.chunk import CHUNK_SIZE, count_verdicts
 from skerry.domain.ids import ActivityId, AppId, CardNumber, RevisionNumber
 from skerry.domain.receipt import CardReceipt, RevisionReceipt
 from skerry.domain.revision import RevisionKind
@@ -64,8 +63,6 @@ CARDS = f"""
         AND rejections.revision = shown.target
     ORDER BY shown.number
 """
-
-_PASSED_OVER = frozenset({Verdict.NO_CARD, Verdict.DEFERRED})
 
 
 class ActivityReceiptRecords:
@@ -128,16 +125,7 @@ class ActivityReceiptRecords:
         return [_card(row) for row in rows]
 
     def _verdicts(self, activity_id: ActivityId, revision: RevisionNumber) -> dict[Verdict, int]:
-        chunks = self._connection.execute(VERDICTS, (activity_id, revision)).fetchall()
-        if not chunks:
-            return {}
-        lowest, highest = min(chunk[0] for chunk in chunks), max(chunk[1] for chunk in chunks)
-        # One byte a card, the newest chunk on top: a card that was held is in a later chunk again.
-        board = bytearray([Verdict.NO_CARD]) * (highest - lowest + 1)
-        for first, last, verdicts in chunks:
-            board[first - lowest : last - lowest + 1] = verdicts
-        counts = Counter(board)
-        return {Verdict(byte): counts[byte] for byte in sorted(counts) if byte not in _PASSED_OVER}
+        return count_verdicts(self._connection.execute(VERDICTS, (activity_id, revision)).fetchall())
 
     def _broadcast(self, activity_id: ActivityId, revision: RevisionNumber) -> Verdict | None:
         row = self._connection.execute(BROADCAST, (activity_id, revision)).fetchone()

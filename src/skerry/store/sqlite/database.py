@@ -54,7 +54,14 @@ class SqliteStore:
     """
 
     def __init__(
-        self, path: Path, lock: DatabaseLock | None, clock: Callable[[], Millis], *, queue_limit: int, readers: int
+        self,
+        path: Path,
+        lock: DatabaseLock | None,
+        clock: Callable[[], Millis],
+        *,
+        queue_limit: int,
+        readers: int,
+        announce: Callable[[], None],
     ) -> None:
         self.path = path
         self._lock = lock
@@ -62,7 +69,7 @@ class SqliteStore:
         loop = asyncio.get_running_loop()
         self._writes = WorkQueue("the store's write queue", queue_limit, loop)
         self._reads = WorkQueue("the store's read queue", queue_limit, loop)
-        self._writer = Writer(self._writes)
+        self._writer = Writer(self._writes, announce)
         self._readers = readers
         self._threads: list[threading.Thread] = []
         self._reading: list[threading.Thread] = []
@@ -77,6 +84,7 @@ class SqliteStore:
         clock: Callable[[], Millis] = wall_clock,
         queue_limit: int = QUEUE_LIMIT,
         readers: int = READERS,
+        announce: Callable[[], None] = lambda: None,
     ) -> "SqliteStore":
         """Open the database at `path`; make it, and its directory, where there is none; bring it up to date.
 
@@ -87,6 +95,7 @@ class SqliteStore:
             clock: stamps what the store dates by itself (when a chunk was settled).
             queue_limit: works that may wait for the writer; beyond, callers get `OverloadedError`.
             readers: threads that read.
+            announce: called on the event loop after each commit that has events in it.
 
         Raises:
             StoreInUseError: if another service holds the database.
@@ -96,7 +105,7 @@ class SqliteStore:
         """
         sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_INTERVAL))
         lock = await asyncio.to_thread(_prepare, path, exclusive=exclusive)
-        store = cls(path, lock, clock, queue_limit=queue_limit, readers=readers)
+        store = cls(path, lock, clock, queue_limit=queue_limit, readers=readers, announce=announce)
         try:
             await store._start()
         except BaseException:

@@ -4,7 +4,7 @@ import sqlite3
 from typing import Any
 
 from skerry.domain.device import Device, StartToken
-from skerry.domain.ids import AppId, DeviceId, Millis, UserId
+from skerry.domain.ids import ActivityId, AppId, CardNumber, DeviceId, Millis, UserId
 from skerry.domain.push import Environment
 from skerry.store.sqlite import erasure
 
@@ -119,15 +119,18 @@ class DeviceRecords:
             ).fetchone()
         return None if row is None else (DeviceId(row[0]), bool(row[1]))
 
-    def release_token(self, app_id: AppId, device_id: DeviceId, token: str) -> None:
-        """The token has moved to another installation: this one has it no more."""
+    def release_token(
+        self, app_id: AppId, device_id: DeviceId, token: str
+    ) -> list[tuple[ActivityId, CardNumber]]:  # fmt: skip
+        """The token has moved to another installation: this one has it no more. Returns the cards that it was of."""
         self._connection.execute(
             "DELETE FROM start_tokens WHERE app_id = ? AND device_id = ? AND token = ?", (app_id, device_id, token)
         )
-        self._connection.execute(
-            "UPDATE cards SET token = NULL, status = 5, reason = 'TokenMoved' WHERE device_id = ? AND token = ?",
+        return self._connection.execute(
+            "UPDATE cards SET token = NULL, status = 5, reason = 'TokenMoved' WHERE device_id = ? AND token = ?"
+            " RETURNING activity_id, number",
             (device_id, token),
-        )
+        ).fetchall()
 
     def push_tokens(self, app_id: AppId, maximum: int, offset: int) -> tuple[int, list[str]]:
         """How many devices have an ordinary token, and some of the tokens."""
@@ -169,14 +172,15 @@ class DeviceRecords:
 
     def lose_start_token(
         self, device_id: DeviceId, token: str, reason: str, invalid_since: Millis | None, at: Millis
-    ) -> None:  # fmt: skip
-        """APNs called this start token dead; kept where it was registered after `invalid_since`."""
+    ) -> bool:  # fmt: skip
+        """APNs called this start token dead; kept where it was registered after `invalid_since`. Whether it is lost."""
         since = at if invalid_since is None else invalid_since
-        self._connection.execute(
+        cursor = self._connection.execute(
             "UPDATE start_tokens SET dead_reason = ?1 WHERE app_id = (SELECT app_id FROM devices WHERE device_id = ?2)"
             " AND device_id = ?2 AND token = ?3 AND registered_at <= ?4",
             (reason, device_id, token, since),
         )
+        return cursor.rowcount > 0
 
     def _one(self, where: str, *values: Any) -> Device | None:
         row = self._connection.execute(f"{_DEVICE} {where}", values).fetchone()

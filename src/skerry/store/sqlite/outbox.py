@@ -6,9 +6,10 @@ from typing import Any
 
 import msgspec
 
-from skerry.domain.chunk import CHUNK_SIZE, Chunk, ChunkState, Depth, Lane, Recipient
+from skerry.domain.chunk import CHANNEL, CHUNK_SIZE, Chunk, ChunkState, Depth, Lane, Recipient, count_verdicts
 from skerry.domain.ids import ActivityId, AppId, CardNumber, ChunkId, DeviceId, Millis, RevisionNumber
 from skerry.domain.plan import Plan
+from skerry.domain.receipt import Settled
 from skerry.domain.revision import RevisionKind
 from skerry.domain.verdict import OPEN, Verdict
 from skerry.store import audience_json
@@ -79,6 +80,43 @@ SUPERSEDE_UNTOUCHED = f"""
           AND revisions.kind = {int(RevisionKind.UPDATE)} AND revisions.alert IS NULL)
 """
 
+# From the index alone, once for each revision however many chunks it has; nearly always there is none.
+WAITING_BEFORE = f"""
+    SELECT waiting.revision FROM (
+        SELECT DISTINCT revision FROM chunks INDEXED BY ix_chunks_waiting
+        WHERE state = {int(ChunkState.READY)} AND activity_id = ?1 AND revision < ?2
+    ) AS waiting
+    CROSS JOIN revisions ON revisions.activity_id = ?1 AND revisions.number = waiting.revision
+    WHERE revisions.kind = {int(RevisionKind.UPDATE)} AND revisions.alert IS NULL
+"""
+
+# Asked for each chunk that settles, so the cheap question comes first: of a million cards, all but the last few chunks
+# find another one waiting. CASE keeps the order, which AND does not promise.
+SETTLE_REVISION = f"""
+    UPDATE revisions SET settled_at = ?3
+    WHERE activity_id = ?1 AND number = ?2 AND settled_at IS NULL AND CASE
+        WHEN EXISTS (
+            SELECT 1 FROM chunks INDEXED BY ix_chunks_waiting
+            WHERE chunks.state = {int(ChunkState.READY)} AND chunks.activity_id = ?1 AND chunks.revision = ?2
+        ) THEN 0
+        WHEN EXISTS (
+            SELECT 1 FROM chunks INDEXED BY ix_chunks_activity_id_revision
+            WHERE chunks.activity_id = ?1 AND chunks.revision = ?2 AND chunks.state <> {int(ChunkState.SETTLED)}
+        ) THEN 0
+        ELSE NOT EXISTS (SELECT 1 FROM plans WHERE plans.activity_id = ?1 AND plans.revision = ?2)
+    END
+    RETURNING kind
+"""
+
+VERDICTS = """
+    SELECT json_group_array(json_array(first, last, hex(verdicts))) FROM (
+        SELECT first, last, verdicts FROM chunks INDEXED BY ix_chunks_activity_id_revision
+        WHERE activity_id = ? AND revision = ? ORDER BY chunk_id
+    )
+"""
+
+MISSES = "SELECT reason, count(*) FROM misses WHERE activity_id = ? AND revision = ? GROUP BY reason"
+
 SETTLE = f"UPDATE chunks SET state = {int(ChunkState.SETTLED)}, verdicts = ?, settled_at = ? WHERE chunk_id = ?"
 
 UNSETTLED = f"""
@@ -133,6 +171,8 @@ NEXT_PLAN_DUE = "SELECT min(due_at) FROM plans"
 _SUPERSEDED = bytes(Verdict.SUPERSEDED if byte in OPEN else byte for byte in range(256))
 """For `bytes.translate`: what is open is superseded, what is decided stays."""
 
+_boards = msgspec.json.Decoder(list[tuple[int, int, str]])
+
 _UNTRIED = frozenset({Verdict.PENDING, Verdict.RETRY})
 
 
@@ -182,8 +222,14 @@ class OutboxRecords:
         """Chunks leased by anybody but `owner`, or whose lease ran out: their senders are gone. Nothing is changed."""
         return [_chunk(row) for row in self._connection.execute(RECLAIM, (owner, now)).fetchall()]
 
-    def supersede(self, activity_id: ActivityId, before: RevisionNumber) -> None:
-        """Settle the unleased chunks of supersedable updates older than `before`; their open bytes say `SUPERSEDED`."""
+    def supersede(self, activity_id: ActivityId, before: RevisionNumber) -> list[RevisionNumber]:
+        """Settle the unleased chunks of supersedable updates older than `before`; their open bytes say `SUPERSEDED`.
+
+        Returns the revisions that had such chunks.
+        """
+        revisions = self._connection.execute(WAITING_BEFORE, (activity_id, before)).fetchall()
+        if not revisions:
+            return []
         now = self._clock()
         self._connection.execute(SUPERSEDE_UNTOUCHED, (activity_id, before, now))
         touched = self._connection.execute(SUPERSEDABLE, (activity_id, before)).fetchall()
@@ -191,6 +237,23 @@ class OutboxRecords:
             self._connection.executemany(
                 SETTLE, [(verdicts.translate(_SUPERSEDED), now, chunk_id) for chunk_id, verdicts in touched]
             )
+        return [RevisionNumber(number) for (number,) in revisions]
+
+    def settle_revision(self, activity_id: ActivityId, revision: RevisionNumber, now: Millis) -> Settled | None:
+        """Note that nothing of a revision is open or planned any more, and count; None: something is, or it is noted.
+
+        A card that joins later may get the revision in a chunk of its own: it stays noted.
+        """
+        noted = self._connection.execute(SETTLE_REVISION, (activity_id, revision, now)).fetchall()
+        if not noted:
+            return None
+        (text,) = self._connection.execute(VERDICTS, (activity_id, revision)).fetchone()
+        boards = [(first, last, bytes.fromhex(verdicts)) for first, last, verdicts in _boards.decode(text)]
+        cards = [board for board in boards if board[0] != CHANNEL]
+        broadcast = next((Verdict(board[2][0]) for board in reversed(boards) if board[0] == CHANNEL), None)
+        starts = noted[0][0] == RevisionKind.START
+        missed = self._connection.execute(MISSES, (activity_id, revision)) if starts else ()
+        return Settled(count_verdicts(cards), dict(missed), broadcast)
 
     def span(self, activity_id: ActivityId, revision: RevisionNumber) -> tuple[CardNumber, CardNumber] | None:
         """The lowest and the highest card that a revision was planned for; None: it was for nobody."""

@@ -3,7 +3,8 @@
 A pass walks the activities by id. Of each it forgets chunks that were settled long ago, revisions that nothing refers
 to any more, and their refusals and misses; an activity that ended long ago goes altogether. What stays for good is the
 newest of everything: a card's last verdict is read from the chunk of the newest revision, and a card that joins late
-gets that revision. Starts under a notification key stay as long as their statistics are promised.
+gets that revision. Starts under a notification key stay as long as their statistics are promised. Events go by their
+age alone.
 """
 
 import sqlite3
@@ -23,6 +24,9 @@ _DAY_MS = 24 * 3600 * 1000
 SLICE = 500
 """Activities of one slice, and rows that it deletes from one table: some milliseconds of the writer."""
 
+EVENTS_SLICE = 2_000
+"""Events of one slice: small rows that lie side by side."""
+
 
 @dataclass(frozen=True, slots=True)
 class Keep:
@@ -36,6 +40,8 @@ class Keep:
     """Whole activities, from their end; not less than `starts_ms`."""
     idempotency_ms: int = _DAY_MS
     """Answers remembered for repeated requests."""
+    events_ms: int = 7 * _DAY_MS
+    """Events, what of them webhooks could not be told, and the log of attempts to tell them."""
 
     def __post_init__(self) -> None:
         if self.ended_ms < self.starts_ms:
@@ -166,6 +172,40 @@ OLD_ANSWERS = """
 """
 
 
+# Events lie in the order of time, so the oldest are the first. The newest stays: its number must not come again.
+OLD_EVENTS = """
+    DELETE FROM events WHERE event_id IN (
+        SELECT event_id FROM (SELECT event_id, at FROM events ORDER BY event_id LIMIT ?2) AS oldest
+        WHERE at < ?1 AND event_id < (SELECT max(event_id) FROM events))
+"""
+
+UNTELLABLE = """
+    DELETE FROM webhook_deliveries WHERE (event_id, webhook_id) IN (
+        SELECT event_id, webhook_id FROM webhook_deliveries
+        WHERE event_id < (SELECT min(event_id) FROM events) ORDER BY event_id LIMIT ?)
+"""
+
+OLD_ATTEMPTS = """
+    DELETE FROM webhook_attempts WHERE attempt_id IN (
+        SELECT attempt_id FROM (SELECT attempt_id, at FROM webhook_attempts ORDER BY attempt_id LIMIT ?2) AS oldest
+        WHERE at < ?1)
+"""
+
+
+def sweep_events(tx: SqliteTransaction, keep: Keep, now: Millis, *, limit: int = EVENTS_SLICE) -> tuple[int, bool]:
+    """Delete old events, deliveries of such, and old attempts, up to `limit` of each.
+
+    Returns how many rows that were, and whether there may be more.
+    """
+    before = now - keep.events_ms
+    counts = (
+        tx.connection.execute(OLD_EVENTS, (before, limit)).rowcount,
+        tx.connection.execute(UNTELLABLE, (limit,)).rowcount,
+        tx.connection.execute(OLD_ATTEMPTS, (before, limit)).rowcount,
+    )
+    return sum(counts), limit in counts
+
+
 def sweep(tx: SqliteTransaction, keep: Keep, now: Millis, after: ActivityId, *, limit: int = SLICE) -> Swept:
     """Delete what a slice of the activities does not need any more, and old remembered answers.
 
@@ -216,6 +256,10 @@ async def sweep_all(store: SqliteStore, keep: Keep, now: Millis) -> int:
         swept = await store.write(partial(sweep, keep=keep, now=now, after=after))
         rows += swept.rows
         after = swept.after
+    more = True
+    while more:
+        count, more = await store.write(partial(sweep_events, keep=keep, now=now))
+        rows += count
     return rows
 
 

@@ -12,12 +12,14 @@ from skerry.store.sqlite.audiences import AudienceRecords
 from skerry.store.sqlite.channels import ChannelRecords
 from skerry.store.sqlite.desired import DesiredRecords
 from skerry.store.sqlite.devices import DeviceRecords
+from skerry.store.sqlite.events import EventRecords
 from skerry.store.sqlite.notifications import NotificationRecords
 from skerry.store.sqlite.outbox import OutboxRecords
 from skerry.store.sqlite.receipts import ReceiptRecords
 from skerry.store.sqlite.rejections import RejectionRecords
 from skerry.store.sqlite.timers import TimerRecords
 from skerry.store.sqlite.users import UserRecords
+from skerry.store.sqlite.webhooks import WebhookRecords
 
 
 class SqliteTransaction:
@@ -52,6 +54,16 @@ class SqliteTransaction:
     def timers(self) -> TimerRecords:
         """What is to happen later."""
         return TimerRecords(self.connection)
+
+    @cached_property
+    def events(self) -> EventRecords:
+        """What happened, to be told."""
+        return EventRecords(self.connection)
+
+    @cached_property
+    def webhooks(self) -> WebhookRecords:
+        """Who is told of it."""
+        return WebhookRecords(self.connection, self.events)
 
     @cached_property
     def outbox(self) -> OutboxRecords:

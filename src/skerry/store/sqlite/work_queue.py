@@ -87,13 +87,13 @@ class WorkQueue:
         """
         return self._jobs.get_nowait()
 
-    def resolve(self, jobs: Iterable[Job]) -> None:
-        """Tell the callers, in one turn of their loop; called from a thread."""
+    def resolve(self, jobs: Iterable[Job], then: Callable[[], None] | None = None) -> None:
+        """Tell the callers, in one turn of their loop, and call `then` there; called from a thread."""
         with suppress(RuntimeError):  # the loop was closed under us: nobody is waiting any more
-            self._loop.call_soon_threadsafe(_resolve, tuple(jobs))
+            self._loop.call_soon_threadsafe(_resolve, tuple(jobs), then)
 
 
-def _resolve(jobs: tuple[Job, ...]) -> None:
+def _resolve(jobs: tuple[Job, ...], then: Callable[[], None] | None) -> None:
     for job in jobs:
         if job.future.done():  # the caller was cancelled; its work stands
             continue
@@ -101,6 +101,8 @@ def _resolve(jobs: tuple[Job, ...]) -> None:
             job.future.set_exception(job.error)
         else:
             job.future.set_result(job.result)
+    if then is not None:
+        then()
 
 
 __all__ = ["Empty", "Job", "Work", "WorkQueue"]

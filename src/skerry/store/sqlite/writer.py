@@ -6,6 +6,7 @@ transaction of its own at once.
 """
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty
@@ -40,10 +41,14 @@ class _TransactionLostError(Exception):
 
 
 class Writer:
-    """Carries out jobs on one connection; `run` is the body of its thread."""
+    """Carries out jobs on one connection; `run` is the body of its thread.
 
-    def __init__(self, queue: WorkQueue) -> None:
+    `announce` is called on the event loop after a commit that has events in it.
+    """
+
+    def __init__(self, queue: WorkQueue, announce: Callable[[], None]) -> None:
         self._queue = queue
+        self._announce = announce
         self._commits = 0
         self._works = 0
         self._failed_commits = 0
@@ -59,14 +64,18 @@ class Writer:
             if job.future.cancelled():
                 continue
             batch = [job]
+            told = False
             try:
-                self._carry_out_batch(connection, tx, batch)
+                told = self._carry_out_batch(connection, tx, batch)
             except (sqlite3.Error, _TransactionLostError) as error:
+                tx.events.forget_since(0)
                 self._lose(connection, batch, error)
-            self._queue.resolve(batch)
+            self._queue.resolve(batch, self._announce if told else None)
 
-    def _carry_out_batch(self, connection: sqlite3.Connection, tx: SqliteTransaction, batch: list[Job]) -> None:
+    def _carry_out_batch(self, connection: sqlite3.Connection, tx: SqliteTransaction, batch: list[Job]) -> bool:
         """Carry out `batch[0]` and what else is waiting, in one transaction; extends `batch`.
+
+        Returns whether events were committed.
 
         The first work needs no savepoint: where it fails, nobody else is in the transaction yet.
         """
@@ -74,7 +83,7 @@ class Writer:
         connection.execute("BEGIN IMMEDIATE")
         if not _carry_out(batch[0], connection, tx):
             connection.execute("ROLLBACK")
-            return
+            return False
         while len(batch) < MAX_BATCH and monotonic() < closes_at:
             job = self._next()
             if job is None:
@@ -86,9 +95,11 @@ class Writer:
             if not _carry_out(job, connection, tx):
                 connection.execute("ROLLBACK TO work")
             connection.execute("RELEASE work")
+        told = tx.events.write_gathered()
         connection.execute("COMMIT")
         self._commits += 1
         self._works += len(batch)
+        return told
 
     def _next(self) -> Job | None:
         try:
@@ -113,9 +124,11 @@ class Writer:
 
 
 def _carry_out(job: Job, connection: sqlite3.Connection, tx: SqliteTransaction) -> bool:
+    mark = tx.events.mark()
     try:
         job.result = job.work(tx)
     except BaseException as error:
+        tx.events.forget_since(mark)
         if not connection.in_transaction:
             raise _TransactionLostError(str(error)) from error
         job.fail(error)

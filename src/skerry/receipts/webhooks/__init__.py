@@ -1,0 +1,1 @@
+"""Telling the caller's own servers what happens."""
