@@ -5,7 +5,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -34,9 +34,17 @@ class WrongSettingsError(Exception):
     """The settings cannot be used. Its text names each key that is wrong, where it stands, and what to write."""
 
 
-def _separated(value: object) -> object:
+def _networks(value: object) -> object:
     """The environment has no lists: there, commas separate."""
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    parts = [part for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    return tuple(map(_network, parts)) if isinstance(parts, list) else parts
+
+
+def _network(text: object) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(str(text).strip())
+    except ValueError as error:
+        raise ValueError(f"{error}: write networks as 10.0.0.0/8 or 2001:db8::/32") from error
 
 
 def _known_zone(name: str) -> str:
@@ -47,7 +55,7 @@ def _known_zone(name: str) -> str:
     return name
 
 
-Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_separated)]
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_networks)]
 
 
 class Section(BaseModel):

@@ -88,6 +88,22 @@ class TestWindows:
         assert talk.server.requests[13].ended
         assert bodies(talk)[6] == b"y" * 10_000
 
+    def test_where_no_body_fits_a_streams_window_streams_open_with_what_fits(self) -> None:
+        talk = Conversation(settings={SettingCodes.INITIAL_WINDOW_SIZE: 100})
+        assert talk.session.room(10_000) == 1_000
+        talk.push(655, letter(b"x" * 101))
+        talk.exchange()
+        assert talk.session.room(10_000) == 345
+        talk.push(1, letter(b"x" * 101))
+        assert talk.session.room(10_000) == 0, "the connection window is used up"
+
+    def test_nothing_new_lies_across_the_windows_end_while_another_body_waits(self) -> None:
+        talk = Conversation(settings={SettingCodes.INITIAL_WINDOW_SIZE: 100})
+        talk.push(1, letter(b"x" * 10_000))
+        talk.push(654, letter(b"x" * 100))
+        assert talk.session.room(35) == 1
+        assert talk.session.room(36) == 0
+
     @pytest.mark.parametrize("window", [0, 1, 7, 72])
     def test_in_tiny_stream_windows_bodies_go_out_bit_by_bit(self, window: int) -> None:
         talk = Conversation(settings={SettingCodes.INITIAL_WINDOW_SIZE: window})
