@@ -223,6 +223,29 @@ class TestHeaderTable:
         talk.exchange()
         assert [request.token for request in talk.server.requests.values()] == [token(place) for place in range(5)]
 
+    def test_a_change_is_told_once(self) -> None:
+        writer = HeaderWriter()
+        writer.resize(0)
+        first, second = (writer.block(letter(), AUTHORIZATION) for _ in range(2))
+        assert (first.before[:1], first.steady) == (b"\x20", False)
+        assert (second.before, second.steady) == (first.before[1:], True)
+
+    def test_fields_that_do_not_fit_the_table_do_not_churn_it(self) -> None:
+        writer = HeaderWriter()
+        writer.resize(300)
+        blocks = [writer.block(letter(), AUTHORIZATION) for _ in range(3)]
+        assert [block.steady for block in blocks] == [False, True, True]
+        assert writer.block(letter(topic=b"com.example.b"), AUTHORIZATION).steady
+
+    def test_a_table_is_never_larger_than_the_protocols_default(self) -> None:
+        talk = Conversation()
+        talk.server.settings(header_table_size=1 << 20)
+        talk.exchange()
+        for number in range(100):
+            talk.push(2, letter(b"", topic=b"com.example.app-number-%d" % number))
+        talk.exchange()
+        assert talk.server.h2.decoder.header_table_size == 4_096
+
     def test_a_passing_field_arrives_and_leaves_no_trace(self) -> None:
         talk = Conversation()
         talk.push(2)

@@ -249,6 +249,16 @@ class TestAnswers:
         assert talk.endings == {0: ACCEPTED}, "the status had come"
         assert talk.server.requests[1].reset == ErrorCode.PROTOCOL_ERROR
 
+    def test_the_first_status_is_the_answer_whatever_the_trailers_say(self) -> None:
+        talk = Conversation()
+        talk.push(2)
+        talk.exchange()
+        talk.server.answer(1)
+        talk.server.h2.send_headers(3, [(":status", "400")])
+        talk.exchange()
+        talk.frames(headers(3, b"\x88", "END_HEADERS", "END_STREAM"))
+        assert talk.endings[1].rejected.status == 400
+
 
 class TestResets:
     @pytest.mark.parametrize("code", [*ErrorCode, 99])
@@ -310,6 +320,20 @@ class TestResets:
         talk.server.answer(5)
         talk.exchange()
         assert talk.endings[2] == ACCEPTED
+
+    def test_nor_do_frames_for_runs_that_are_over_between_those_that_are_not(self) -> None:
+        talk = Conversation()
+        for _ in range(3):
+            talk.push(2)
+        talk.exchange()
+        for stream_id in (5, 7):
+            talk.server.answer(stream_id)
+        talk.exchange()
+        whole = ("END_HEADERS", "END_STREAM")
+        talk.frames(reset(5, 8), headers(7, b"\x88", *whole), headers(7, b"\x8c", *whole), DataFrame(5, b"x"))
+        assert talk.outcomes == {2: Outcome.ACCEPTED, 3: Outcome.ACCEPTED}
+        assert talk.session.failure is None
+        assert talk.session.open_streams == 4
 
 
 class TestGivingUp:

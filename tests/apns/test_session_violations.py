@@ -109,6 +109,33 @@ def test_it_ends_the_connection_with_the_code_for_it(name: str) -> None:
     talk.end()
 
 
+WHOLE = ("END_HEADERS", "END_STREAM")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        bare(HeadersFrame(3, b""), headers(3, b"\x88", *WHOLE)),
+        bare(HeadersFrame(3, b""), headers(5, b"\x88", *WHOLE)),
+        bare(headers(4, b"\x88", *WHOLE)),
+        bare(headers(99, b"\x88", *WHOLE)),
+        raw(HEADERS, 5, 0, b"\x88"),
+    ],
+    ids=["inside-its-own-block", "inside-another-block", "on-an-even-stream", "on-an-idle-stream", "on-no-stream"],
+)
+def test_a_plain_200_where_there_must_be_none(sent: bytes) -> None:
+    """The fast way of reading must see it as well: it is taken once the server's encoder keeps no table."""
+    talk = Conversation()
+    talk.push(3)
+    talk.exchange()
+    talk.server.answer(1)
+    talk.exchange()
+    talk.session.receive(sent)
+    assert talk.session.failure is not None
+    assert talk.session.failure.startswith("PROTOCOL_ERROR: ")
+    talk.end()
+
+
 @pytest.mark.parametrize(
     "first", [raw(PING, 0, 0, b"12345678"), raw(SETTINGS, 1, 0), raw(77, 0, 0), raw(WINDOW_UPDATE, 0, 0, b"\0\0\0\1")]
 )
@@ -276,6 +303,7 @@ def test_no_octets_make_it_raise_hang_or_forget_a_push(data: bytes, portion: int
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @settings(max_examples=20_000, deadline=None)
 @conversations
 def test_the_same_with_many_more_frames(steps: list[bytes | str], portion: int, *, begun: bool) -> None:
@@ -283,6 +311,7 @@ def test_the_same_with_many_more_frames(steps: list[bytes | str], portion: int, 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @settings(max_examples=5_000, deadline=None)
 @noise
 def test_the_same_with_many_more_octets(data: bytes, portion: int, *, begun: bool) -> None:

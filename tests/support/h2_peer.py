@@ -26,6 +26,7 @@ from h2.events import (
 from h2.settings import SettingCodes, Settings
 from hyperframe.frame import Frame, GoAwayFrame, HeadersFrame, RstStreamFrame
 
+from skerry.apns.frames import PREFACE, Flag, FrameType
 from skerry.apns.headers import Letter
 from skerry.apns.session import Session
 from skerry.apns.streams import Run
@@ -82,6 +83,8 @@ class Server:
         self.pings: list[bytes] = []
         self.pongs: list[bytes] = []
         self.acknowledged = 0
+        self._unread = b""
+        self._ended: set[int] = set()
         self.h2.initiate_connection()
 
     def receive(self, data: bytes) -> None:
@@ -90,8 +93,24 @@ class Server:
         Raises:
             h2.exceptions.ProtocolError: if the client has sent what it must not.
         """
+        self._judge(data)
         for event in self.h2.receive_data(data):
             self._note(event)
+
+    def _judge(self, data: bytes) -> None:
+        """`h2` forgives frames on streams that have been reset; a client has no reason to send any."""
+        self._unread = (self._unread + data).removeprefix(PREFACE)
+        while len(self._unread) >= 9 and not PREFACE.startswith(self._unread[: len(PREFACE)]):
+            length = int.from_bytes(self._unread[:3], "big")
+            if len(self._unread) < 9 + length:
+                break
+            kind, flags, stream_id = self._unread[3], self._unread[4], int.from_bytes(self._unread[5:9], "big")
+            self._unread = self._unread[9 + length :]
+            if kind in (FrameType.HEADERS, FrameType.DATA, FrameType.RST_STREAM):
+                ended = stream_id in self._ended
+                assert not ended or kind == FrameType.RST_STREAM, f"a frame on stream {stream_id}, which has ended"
+                if kind == FrameType.RST_STREAM or flags & Flag.END_STREAM:
+                    self._ended.add(stream_id)
 
     def _note(self, event: Event) -> None:
         match event:
@@ -225,6 +244,8 @@ class Conversation:
         assert sorted(self.endings) == list(range(self.pushed))
         assert self.session.open_streams == 0
         assert not self.session.runs
+        assert not self.session._unsent
+        assert not self.session._answers
 
 
 def goaway(last_stream_id: int, code: int = 0, debug: bytes = b"") -> GoAwayFrame:
