@@ -5,7 +5,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -41,6 +41,18 @@ def _separated(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+def _networks(value: object) -> object:
+    parts = _separated(value)
+    return tuple(map(_network, parts)) if isinstance(parts, list) else parts
+
+
+def _network(text: object) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(str(text).strip())
+    except ValueError as error:
+        raise ValueError(f"{error}: write networks as 10.0.0.0/8 or 2001:db8::/32") from error
+
+
 def _known_zone(name: str) -> str:
     try:
         ZoneInfo(name)
@@ -49,7 +61,7 @@ def _known_zone(name: str) -> str:
     return name
 
 
-Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_separated)]
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_networks)]
 
 
 class Section(BaseModel):

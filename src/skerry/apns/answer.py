@@ -11,6 +11,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
+from skerry.apns.reasons import plain
 from skerry.domain.ids import Millis
 from skerry.domain.push import Rejected
 
@@ -20,7 +21,6 @@ BODY_LIMIT: Final = 16_384
 KEPT_BODY_LIMIT: Final = 1 << 20
 """The same where the body is what was asked for: a list of 10,000 channels has some 270 KB."""
 
-_TEXT_LIMIT: Final = 200
 _OK: Final = 200
 _REDIRECTED: Final = 300
 _GONE: Final = 410
@@ -65,10 +65,10 @@ class Answer:
         content = self.content
         reason = content.get("reason")
         if not isinstance(reason, str):
-            reason = self.body[: 4 * _TEXT_LIMIT].decode("utf-8", "replace")
+            reason = self.body.decode("utf-8", "replace")
         return Rejected(
             status=self.status,
-            reason=reason[:_TEXT_LIMIT],
+            reason=plain(reason),
             invalid_since=milliseconds(content.get("timestamp")) if self.status == _GONE else None,
             retry_after=retry_after(self.headers),
         )

@@ -26,6 +26,10 @@ _ENTRY_OVERHEAD: Final = 32
 _ONE_BYTE_LENGTH: Final = 126
 _SIZE_UPDATES: Final = tuple(bytes((first,)) for first in range(0x20, 0x40))
 _REMEMBERED_BLOCKS: Final = 256
+_LONGEST_HUFFMAN_CODE: Final = 30
+"""Bits (RFC 7541, appendix B): the library writes every string in this code, even where that makes it longer."""
+_REASON_LIMIT: Final = 200
+"""Characters; the library's errors quote the whole block."""
 
 Field = tuple[bytes, bytes]
 
@@ -45,6 +49,14 @@ class Letter:
     method: bytes = b"POST"
     prefix: bytes = PATH_PREFIX
     """What every path begins with; the rest of it is each request's own."""
+
+
+def longest_block(letter: Letter, authorization: bytes, token_length: int) -> int:
+    """How many octets a header block can have at most, in whatever state the table is."""
+    pseudo = (b":method", letter.method), (b":scheme", b"https"), (b":authority", letter.authority)
+    fields = (*pseudo, (b"authorization", authorization), *letter.fields)
+    constant = sum((len(name) + len(value)) * _LONGEST_HUFFMAN_CODE // 8 + _ENTRY_OVERHEAD for name, value in fields)
+    return constant + len(letter.passing) + _ENTRY_OVERHEAD + len(letter.prefix) + token_length
 
 
 class Block(NamedTuple):
@@ -146,8 +158,8 @@ class HeaderReader:
         try:
             fields = self._decoder.decode(block, raw=True)
         except hpack.OversizedHeaderListError as error:
-            raise PeerViolationError(ErrorCode.ENHANCE_YOUR_CALM, str(error)) from error
+            raise PeerViolationError(ErrorCode.ENHANCE_YOUR_CALM, str(error)[:_REASON_LIMIT]) from error
         except (hpack.HPACKError, IndexError, ValueError) as error:
-            raise PeerViolationError(ErrorCode.COMPRESSION_ERROR, f"header block: {error}") from error
+            raise PeerViolationError(ErrorCode.COMPRESSION_ERROR, f"header block: {error}"[:_REASON_LIMIT]) from error
         self.tableless = self._decoder.header_table_size == 0
         return text_headers(fields)

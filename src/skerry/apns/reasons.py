@@ -5,6 +5,9 @@ Source: Apple, "Handling notification responses from APNs". What to do about a p
 
 import json
 from enum import Enum, StrEnum
+from typing import Final
+
+_TEXT_LIMIT: Final = 200
 
 
 class Reason(StrEnum):
@@ -93,13 +96,21 @@ def reason_in(debug_data: bytes) -> str:
     """The reason in a GOAWAY's debug data: JSON by Apple's page, plain text or nothing in practice.
 
     Returns:
-        Apple's reason; else the text, at most 200 characters; else an empty string.
+        Apple's reason; else the text; else an empty string. As `plain` makes it.
     """
     text = debug_data[:4096].decode("utf-8", "replace").strip()
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):
-        return text[:200]
+        return plain(text)
     if isinstance(content, dict) and isinstance(content.get("reason"), str):
-        return str(content["reason"])[:200]
-    return text[:200]
+        return plain(content["reason"])
+    return plain(text)
+
+
+def plain(text: str) -> str:
+    """A peer's text as every store and log can hold it: at most 200 characters, no U+0000, no lone surrogates.
+
+    JSON's escapes can say a lone surrogate, and UTF-8 cannot: it would fail where it is written down.
+    """
+    return text[:_TEXT_LIMIT].replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")

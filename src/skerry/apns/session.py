@@ -13,7 +13,15 @@ from typing import Final, Generic
 from skerry.apns import frames
 from skerry.apns.answer import BODY_LIMIT, KEPT_BODY_LIMIT, Answer
 from skerry.apns.frames import ErrorCode, Flag, FrameType, PeerViolationError, Setting
-from skerry.apns.headers import HEADER_LIST_LIMIT, STATUS_200, HeaderReader, HeaderWriter, Letter, path_opening
+from skerry.apns.headers import (
+    HEADER_LIST_LIMIT,
+    STATUS_200,
+    HeaderReader,
+    HeaderWriter,
+    Letter,
+    longest_block,
+    path_opening,
+)
 from skerry.apns.reasons import reason_in
 from skerry.apns.streams import ACCEPTED, PENDING, STIRRED, Exceptional, OwnerT, Run, Runs
 from skerry.domain.push import Outcome, Rejected
@@ -193,14 +201,19 @@ class Session(Generic[OwnerT]):
             answers: where the whole answers go, by place, if more is wanted of them than a 200; any 2xx is then good.
 
         Raises:
-            ValueError: if there is no room for that many (see `room`), or a frame would be larger than every peer
-                must accept.
+            ValueError: if there is no room for that many (see `room`), or a frame could be larger than every peer
+                must accept. Nothing has been written then.
         """
         count = len(tokens)
         if not 0 < count <= self.room(len(letter.body)):
             raise ValueError(f"{count} pushes do not fit; ask room() first")
         if len(letter.body) > frames.DEFAULT_MAX_FRAME:
             raise ValueError(f"body of {len(letter.body)} octets; at most {frames.DEFAULT_MAX_FRAME} fit one frame")
+        longest = longest_block(letter, authorization, max(map(len, tokens)))
+        if longest > frames.DEFAULT_MAX_FRAME:
+            raise ValueError(
+                f"header block of up to {longest} octets; at most {frames.DEFAULT_MAX_FRAME} fit one frame"
+            )
         run = Run(
             owner, places, first_id=self._next_id, deadline=deadline, authorization=authorization, answers=answers
         )
@@ -281,8 +294,6 @@ class Session(Generic[OwnerT]):
         """HEADERS (and DATA, where `body` goes out whole and is not empty) for tokens of one length."""
         count = len(tokens)
         length = len(opening) + len(tokens[0]) + len(after)
-        if length > frames.DEFAULT_MAX_FRAME:
-            raise ValueError(f"header block of {length} octets; at most {frames.DEFAULT_MAX_FRAME} fit one frame")
         flags = Flag.END_HEADERS | Flag.END_STREAM if body == b"" else Flag.END_HEADERS
         head = frames.frame_opening(FrameType.HEADERS, flags, length)
         ids = [*map(frames.pack_stream_id, range(first_id, first_id + 2 * count, 2))]

@@ -1,0 +1,341 @@
+"""The SQL of audiences and `domain.audience.matches` are one meaning said twice: they are held against each other.
+
+A population is drawn, written through the store's own records, and asked for an audience; the answer must be what
+`matches` says of each device. A new member of `Audience` joins by a strategy in `MEMBERS`, and what it looks at by a
+field of `User` or `Installation` and a line in `candidate`.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from skerry.domain.audience import (
+    Audience,
+    Candidate,
+    ProfileCondition,
+    ProfileGroup,
+    Quantifier,
+    TagCondition,
+    matches,
+)
+from skerry.domain.card import CardStatus
+from skerry.domain.ids import AppId, DeviceId, Millis, UserId
+from skerry.domain.plan import Reachable
+from skerry.store import audience_json
+from skerry.store.sqlite.activities import ActivityRecords
+from skerry.store.sqlite.audiences import AudienceRecords
+from skerry.store.sqlite.users import UserRecords
+
+APPS = (AppId(1), AppId(2))
+TYPE = "ScoreAttributes"
+
+# Few words, so that conditions and devices meet.
+EXT_IDS = ("user-1", "User-1", "ünïcode", "1")
+TAGS = ("vip", "VIP", "o'clock")
+ATTRIBUTES = ("city", "City", '$.a"b')
+TOKENS = tuple(f"{number:02x}" * 16 for number in range(5))
+SCALARS: tuple[str | int | float | bool, ...] = ("", "a", "A", "1", "true", "O'Hara ü", 0, 1, 1.0, 0.5, True, False)
+
+
+@dataclass(frozen=True)
+class User:
+    ext_id: str
+    tags: frozenset[str]
+    profile: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Installation:
+    """`user` is a place in the population's users of the same app."""
+
+    app_id: AppId
+    user: int | None
+    platform: str
+    last_active_at: int
+    push_token: str | None
+    start_tokens: tuple[tuple[str, str, bool], ...]
+    """Attributes type, token, and whether APNs has called it dead."""
+    card_token: str | None
+
+    @property
+    def can_be_started(self) -> bool:
+        return any(not dead and attributes_type in ("", TYPE) for attributes_type, _, dead in self.start_tokens)
+
+    @property
+    def is_ios(self) -> bool:
+        return self.platform.upper() == "IOS"
+
+
+@dataclass(frozen=True)
+class Population:
+    """Both apps have the same users; device ids are places in `installations`, from 1."""
+
+    users: tuple[User, ...]
+    installations: tuple[Installation, ...]
+
+    def candidate(self, one: Installation) -> Candidate:
+        user = None if one.user is None else self.users[one.user]
+        tokens = {one.push_token, one.card_token, *(token for _, token, _ in one.start_tokens)} - {None}
+        return Candidate(
+            ext_id=user.ext_id if user else None,
+            tokens=frozenset(filter(None, tokens)),
+            tags=user.tags if user else frozenset(),
+            profile=user.profile if user else {},
+            is_last_active=one is self._last_active(one),
+        )
+
+    def _last_active(self, one: Installation) -> Installation:
+        if one.user is None:
+            return one
+        siblings = [
+            other
+            for other in self.installations
+            if other.is_ios and (other.app_id, other.user) == (one.app_id, one.user)
+        ]
+        return max(siblings, key=lambda other: other.last_active_at, default=one)
+
+
+profile_values = st.sampled_from(SCALARS) | st.none() | st.lists(st.sampled_from(SCALARS) | st.none(), max_size=3)
+profiles = st.dictionaries(st.sampled_from(ATTRIBUTES), profile_values, max_size=4)
+optional_token = st.none() | st.sampled_from(TOKENS)
+
+
+@st.composite
+def populations(draw: st.DrawFn) -> Population:
+    ext_ids = draw(st.lists(st.sampled_from(EXT_IDS), unique=True, min_size=1, max_size=3))
+    users = tuple(User(ext_id, draw(st.frozensets(st.sampled_from(TAGS))), draw(profiles)) for ext_id in ext_ids)
+    start_tokens = st.lists(
+        st.tuples(st.sampled_from(("", TYPE, "Other")), st.sampled_from(TOKENS), st.booleans()),
+        unique_by=lambda one: one[0],
+        max_size=2,
+    ).map(tuple)
+    installation = st.builds(
+        Installation,
+        app_id=st.sampled_from((APPS[0], *APPS)),
+        user=st.sampled_from((None, *range(len(users)), *range(len(users)))),
+        platform=st.sampled_from(("IOS", "ios", "iOS", "ANDROID")),
+        last_active_at=st.integers(0, 2),
+        push_token=optional_token,
+        start_tokens=start_tokens,
+        card_token=optional_token,
+    )
+    return Population(users, tuple(draw(st.lists(installation, min_size=1, max_size=6))))
+
+
+quantifiers = st.sampled_from(Quantifier)
+conditions = st.builds(
+    ProfileCondition,
+    st.sampled_from(ATTRIBUTES),
+    st.lists(st.sampled_from(SCALARS), min_size=1, max_size=2).map(tuple),
+    negated=st.booleans(),
+) | st.builds(ProfileCondition, st.sampled_from(ATTRIBUTES), exists=st.booleans(), negated=st.booleans())
+groups = st.recursive(
+    st.builds(ProfileGroup, quantifiers, st.lists(conditions, max_size=3).map(tuple)),
+    lambda inner: st.builds(ProfileGroup, quantifiers, st.lists(conditions | inner, max_size=3).map(tuple)),
+    max_leaves=4,
+)
+MEMBERS: dict[str, st.SearchStrategy[Any]] = {
+    "ext_ids": st.lists(st.sampled_from(EXT_IDS), max_size=3, unique=True).map(tuple),
+    "device_tokens": st.lists(st.sampled_from((*TOKENS, "")), max_size=3, unique=True).map(tuple),
+    "tags": st.builds(TagCondition, quantifiers, st.lists(st.sampled_from(TAGS), max_size=3).map(tuple)),
+    "profile": groups,
+    "last_active_device": st.booleans(),
+}
+
+
+@st.composite
+def audiences(draw: st.DrawFn) -> Audience:
+    """One or two members; everyone where there is none."""
+    names = draw(st.lists(st.sampled_from(sorted(MEMBERS)), unique=True, max_size=2))
+    return Audience(everyone=not names, **{name: draw(MEMBERS[name]) for name in names})
+
+
+@pytest.fixture(scope="module")
+def connection(migrated: Path) -> Iterator[sqlite3.Connection]:
+    """An empty store in memory; every example takes back what it wrote."""
+    memory = sqlite3.connect(":memory:", isolation_level=None)
+    with sqlite3.connect(migrated) as on_disk:
+        on_disk.backup(memory)
+    on_disk.close()
+    for app_id in APPS:
+        memory.execute(
+            "INSERT INTO apps (app_id, name, bundle_id, environment, endpoints, created_at)"
+            " VALUES (?, ?, 'com.example', 'production', '{}', 0)",
+            (app_id, f"app-{app_id}"),
+        )
+        ActivityRecords(memory).create(app_id, Millis(0))
+    yield memory
+    memory.close()
+
+
+class stored:  # noqa: N801 -- reads as a phrase: `with stored(…)`
+    """The population is in the store for as long as the block runs."""
+
+    def __init__(self, connection: sqlite3.Connection, population: Population) -> None:
+        self._connection, self._population = connection, population
+
+    def __enter__(self) -> AudienceRecords:
+        self._connection.execute("BEGIN")
+        users = UserRecords(self._connection)
+        ids: dict[tuple[AppId, int], UserId] = {}
+        for app_id in APPS:
+            for place, user in enumerate(self._population.users):
+                user_id = ids[app_id, place] = users.ensure(app_id, user.ext_id, Millis(0))
+                users.tag(app_id, user_id, sorted(user.tags))
+                users.save_profile(user_id, user.profile)
+        for device_id, one in enumerate(self._population.installations, 1):
+            user_id = None if one.user is None else ids[one.app_id, one.user]
+            self._insert_device(device_id, one, user_id)
+        return AudienceRecords(self._connection)
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.execute("ROLLBACK")
+
+    def _insert_device(self, device_id: int, one: Installation, user_id: UserId | None) -> None:
+        execute = self._connection.execute
+        execute(
+            "INSERT INTO devices (device_id, app_id, installation_id, user_id, platform, push_token, created_at,"
+            " last_active_at) VALUES (?, ?, ?, ?, ?, ?, 0, ?)",
+            (device_id, one.app_id, f"i-{device_id}", user_id, one.platform, one.push_token, one.last_active_at),
+        )
+        for attributes_type, token, dead in one.start_tokens:
+            execute(
+                "INSERT INTO start_tokens (app_id, device_id, attributes_type, token, token_time, registered_at,"
+                " dead_reason) VALUES (?, ?, ?, ?, 0, 0, ?)",
+                (one.app_id, device_id, attributes_type, token, "Unregistered" if dead else None),
+            )
+        if one.card_token:  # the only activity of each app has the app's number
+            execute(
+                "INSERT INTO cards (activity_id, number, device_id, status, started_by, token, created_at)"
+                " VALUES (?, ?, ?, ?, 0, ?, 0)",
+                (one.app_id, device_id, device_id, CardStatus.LIVE, one.card_token),
+            )
+
+
+def expected(population: Population, app_id: AppId, audience: Audience) -> list[Reachable]:
+    return [
+        Reachable(DeviceId(device_id), one.can_be_started)
+        for device_id, one in enumerate(population.installations, 1)
+        if one.app_id == app_id
+        and one.is_ios
+        and (audience.is_small or one.can_be_started)
+        and matches(audience, population.candidate(one))
+    ]
+
+
+@settings(max_examples=400, deadline=None, derandomize=True)
+@given(population=populations(), audience=audiences())
+def test_the_store_finds_the_devices_that_match(
+    connection: sqlite3.Connection, population: Population, audience: Audience
+) -> None:
+    with stored(connection, population) as records:
+        for app_id in APPS:
+            found = records.select(app_id, audience, TYPE, DeviceId(0), 100)
+            assert found == expected(population, app_id, audience)
+
+
+def of_one_app(*users: User, **fields: Any) -> Population:
+    """One device that can be started for each user."""
+    plain = Installation(APPS[0], None, "IOS", 0, None, (("", TOKENS[0], False),), None)
+    return Population(users, tuple(replace(plain, user=place, **fields) for place in range(len(users))))
+
+
+def test_each_kind_of_value_against_each_condition(connection: sqlite3.Connection) -> None:
+    held = [*SCALARS, None, [], [None], *([one] for one in SCALARS), ["a", 1], [True, None]]
+    population = of_one_app(
+        User("without", frozenset(), {}),
+        *(User(f"user-{place}", frozenset(), {"it": one}) for place, one in enumerate(held)),
+    )
+    wanted = [{"values": (value,)} for value in SCALARS] + [{"exists": True}, {"exists": False}]
+    with stored(connection, population) as records:
+        for one, negated in product(wanted, (False, True)):
+            condition = ProfileCondition("it", negated=negated, **one)
+            audience = Audience(profile=ProfileGroup(Quantifier.ALL, (condition,)))
+            found = records.select(APPS[0], audience, TYPE, DeviceId(0), 100)
+            assert found == expected(population, APPS[0], audience), condition
+
+
+@pytest.mark.parametrize(
+    "tokens", [{"push_token": TOKENS[1]}, {"start_tokens": ((TYPE, TOKENS[1], True),)}, {"card_token": TOKENS[1]}]
+)
+def test_a_device_is_found_by_any_of_its_tokens(connection: sqlite3.Connection, tokens: Mapping[str, Any]) -> None:
+    population = of_one_app(User("user-1", frozenset(), {}), **tokens)
+    with stored(connection, population) as records:
+        for app_id, token in product(APPS, TOKENS):
+            audience = Audience(device_tokens=(token,))
+            found = records.select(app_id, audience, TYPE, DeviceId(0), 100)
+            assert found == expected(population, app_id, audience)
+            assert token != TOKENS[1] or bool(found) == (app_id == APPS[0])
+
+
+def test_of_a_users_devices_the_last_active_iphone_counts(connection: sqlite3.Connection) -> None:
+    (one,) = of_one_app(User("user-1", frozenset(), {})).installations
+    population = Population(
+        (User("user-1", frozenset(), {}),),
+        (
+            replace(one, last_active_at=1),
+            replace(one, last_active_at=2),
+            replace(one, last_active_at=2),
+            replace(one, last_active_at=3, platform="ANDROID"),
+            replace(one, last_active_at=3, app_id=APPS[1]),
+            replace(one, last_active_at=0, user=None),
+        ),
+    )
+    audience = Audience(everyone=True, last_active_device=True)
+    with stored(connection, population) as records:
+        found = [one.device_id for one in records.select(APPS[0], audience, TYPE, DeviceId(0), 100)]
+    assert found == [one.device_id for one in expected(population, APPS[0], audience)] == [2, 6]
+
+
+@settings(max_examples=50, deadline=None, derandomize=True)
+@given(population=populations(), audience=audiences(), limit=st.integers(1, 3))
+def test_pages_joined_are_the_whole(
+    connection: sqlite3.Connection, population: Population, audience: Audience, limit: int
+) -> None:
+    with stored(connection, population) as records:
+        joined: list[Reachable] = []
+        while page := records.select(APPS[0], audience, TYPE, joined[-1].device_id if joined else DeviceId(0), limit):
+            assert len(page) <= limit
+            joined += page
+    assert joined == expected(population, APPS[0], audience)
+
+
+@settings(max_examples=50, deadline=None, derandomize=True)
+@given(population=populations(), wanted=st.lists(st.sampled_from((*EXT_IDS, "nobody")), unique=True))
+def test_a_user_without_an_ios_device_is_missing(
+    connection: sqlite3.Connection, population: Population, wanted: list[str]
+) -> None:
+    with stored(connection, population) as records:
+        missing = records.missing_ext_ids(APPS[0], wanted)
+    present = {
+        population.candidate(one).ext_id for one in population.installations if one.app_id == APPS[0] and one.is_ios
+    }
+    assert sorted(missing) == sorted(set(wanted) - present)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(value=st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**63), 2**63 - 1) | st.text(max_size=8))
+@example(value=0.30000000000000004)
+def test_a_value_is_found_again_to_the_last_digit(connection: sqlite3.Connection, value: str | float) -> None:
+    if isinstance(value, str):
+        value = value.replace("\0", "")
+    for held in (value, [value]):
+        population = of_one_app(User("user-1", frozenset(), {"it": held}))
+        audience = Audience(profile=ProfileGroup(Quantifier.ALL, (ProfileCondition("it", (value,)),)))
+        with stored(connection, population) as records:
+            assert records.select(APPS[0], audience, TYPE, DeviceId(0), 100) == [Reachable(DeviceId(1), True)]
+
+
+@settings(derandomize=True)
+@given(audience=audiences())
+def test_an_audience_waits_in_a_table_unchanged(audience: Audience) -> None:
+    again = audience_json.decode(audience_json.encode(audience))
+    assert again == audience
+    assert repr(again) == repr(audience), "1, 1.0 and true are different values"
