@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ssl
+from collections.abc import Sequence
 
 from h2.errors import ErrorCodes
 
@@ -66,7 +67,7 @@ class ApnsServer:
     async def start(
         self,
         environment: Environment,
-        host: str = "127.0.0.1",
+        host: str | Sequence[str] = "127.0.0.1",
         port: int = 0,
         *,
         ssl_context: ssl.SSLContext,
@@ -77,12 +78,12 @@ class ApnsServer:
         Args:
             environment: which world answers there.
             listener: which of Apple's two services.
-            host: an address of this machine.
-            port: 0 for any free one.
+            host: an address of this machine, or several.
+            port: 0 for any free one; with several addresses, one that is free on all of them.
             ssl_context: as `tls.Certificates.server_context` makes it; ALPN must offer `h2`.
 
         Returns:
-            The address that is listened on.
+            The address that is listened on; with several, the first.
 
         Raises:
             OSError: if the address is taken or not ours.
