@@ -128,7 +128,11 @@ class Bed:
 
     async def start(self) -> None:
         await self.server.start(
-            Environment.PRODUCTION, self.addresses, 443, ssl_context=certificates().server_context()
+            Environment.PRODUCTION,
+            self.addresses,
+            443,
+            ssl_context=certificates().server_context(),
+            flawed_context=certificates().flawed_context,
         )
 
     @property

@@ -1,9 +1,10 @@
 """One connection of a sender to the simulated APNs: frames in, fates and answers out."""
 
 import asyncio
+import functools
 import heapq
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, cast
 
@@ -25,13 +26,17 @@ from skerry.domain.push import Environment
 from skerry.simulator.apns.channel_rules import carry_out, judge_channels
 from skerry.simulator.apns.channels import Channels
 from skerry.simulator.apns.chaos import CALM, Chaos, Fate
+from skerry.simulator.apns.director import Director
+from skerry.simulator.apns.fault import Subject
 from skerry.simulator.apns.ledger import Ending, Entry, Ledger
 from skerry.simulator.apns.limits import Limits
 from skerry.simulator.apns.paths import Listener, Resource
-from skerry.simulator.apns.provider_auth import ConnectionAuth
+from skerry.simulator.apns.provider_auth import ConnectionAuth, Teams
 from skerry.simulator.apns.provider_keys import ProviderKeys
 from skerry.simulator.apns.reasons import counts_as_error
+from skerry.simulator.apns.reply import bent_frames, bent_headers, cut_off, frame
 from skerry.simulator.apns.rules import Answer, Request, Site, delivery, judge
+from skerry.simulator.apns.step import Goaway, RawFrames
 from skerry.simulator.apns.stream_limit import Admission, StreamLimit
 from skerry.simulator.apns.wire import Wire
 from skerry.simulator.carrier import Phones
@@ -40,6 +45,7 @@ from skerry.simulator.clock import Clock
 VIOLATION_TEXT = b"Maximum active streams violated for this endpoint."
 """What APNs says, not in JSON, to a sender that opens more streams than it may (apple.md 1.3)."""
 
+_MAX_STREAM = 2**31 - 1
 _SLICE_BYTES = 8192
 """h2 is fed in slices, so that a read of 256 KiB does not pile up a thousand open streams in it."""
 
@@ -55,6 +61,8 @@ class Services:
     ledger: Ledger
     limits: Limits
     channels: Channels
+    director: Director
+    teams: Teams
 
 
 @dataclass(slots=True)
@@ -82,6 +90,7 @@ class ApnsConnection(asyncio.Protocol):
         services: shared with the other connections.
         registry: this connection is in it while it is open.
         listener: which of Apple's services it was made to.
+        address: of the server, where the connection arrived.
     """
 
     def __init__(
@@ -89,16 +98,20 @@ class ApnsConnection(asyncio.Protocol):
         number: int,
         environment: Environment,
         services: Services,
-        registry: set["ApnsConnection"],
+        registry: dict["ApnsConnection", None],
         listener: Listener = Listener.PUSH,
+        address: str | None = None,
     ) -> None:
         self.environment = environment
+        self.address = address
         self._number = number
         self._services = services
         self._registry = registry
         self._loop = asyncio.get_running_loop()
         self._wire = Wire(services.limits.max_header_list)
-        self._auth = ConnectionAuth(services.keys, environment, services.limits)
+        self._auth = ConnectionAuth(
+            services.keys, environment, services.limits, lambda: services.chaos.plan.auth, services.teams
+        )
         self._site = Site(
             environment, self._auth, services.phones, services.limits, channels=services.channels, listener=listener
         )
@@ -109,31 +122,45 @@ class ApnsConnection(asyncio.Protocol):
         self._alarm: asyncio.TimerHandle | None = None
         self._highest_served = 0
         self._last_stream: int | None = None
+        self._leaving = False
         self._requests = 0
         self._errors = 0
         self._punished = False
         self._rise_at_ack = False
+        self._timers: list[asyncio.TimerHandle] = []
+        self._unread = bytearray()
         self._last_frame_at = services.clock.now()
 
     # The transport's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """TLS is up: refuse whoever did not negotiate `h2`, greet the others with SETTINGS."""
-        self._registry.add(self)
+        self._registry[self] = None
         protocol = self._wire.connect(cast("asyncio.Transport", transport))
         if protocol != "h2":
             self._note(f"refused: ALPN negotiated {protocol}, APNs speaks h2 only")
             self.drop("rst")
             return
-        self._note("opened")
+        self._note("opened" if self.address is None else f"opened at {self.address}")
         self._obey_plan()
-        if delay_ms := self._services.chaos.plan.settings_delay_ms:
-            self._loop.call_later(delay_ms / 1000, self._greet)
-        else:
+        plan = self._services.chaos.plan
+        goaways = self._services.chaos.at_open(Subject(self._number, self.address))
+        for one in goaways:
+            if one.before_settings:
+                self.leave(one.goaway, greet=False)
+        if plan.settings_delay_ms:
+            self._later(plan.settings_delay_ms / 1000, self._greet)
+        elif not (plan.omit_settings or any(one.before_settings for one in goaways)):
             self._greet()
+        for one in goaways:
+            if not one.before_settings:
+                self.leave(one.goaway)
 
     def data_received(self, data: bytes) -> None:
         """Take what has come, answer what can be answered, and write it in one go."""
+        if self._wire.stop_reading:
+            self._unread += data
+            return
         self._last_frame_at = self._services.clock.now()
         view = memoryview(data)
         if all(self._take(view[start : start + _SLICE_BYTES]) for start in range(0, len(data), _SLICE_BYTES)):
@@ -176,43 +203,87 @@ class ApnsConnection(asyncio.Protocol):
             last_stream: None for the highest stream served so far; 2**31 - 1 announces a GOAWAY to come.
             debug: sent instead of the reason, for data that is not JSON.
         """
+        said = None if debug is None else debug.decode("utf-8", "replace")
+        self.leave(
+            Goaway(reason=reason, code=code, debug=said, last_stream="served" if last_stream is None else last_stream)
+        )
+
+    def leave(self, how: Goaway, *, greet: bool = True) -> None:
+        """Send GOAWAY as it is told, and do what it says of the streams and of the end.
+
+        Args:
+            how: from a plan.
+            greet: False where it is said before the first SETTINGS.
+        """
         if not self._wire.open:
             return
-        self._greet()  # a connection begins with SETTINGS, even if it ends at once
-        if self._last_stream is None:
-            self._loop.call_later(self._services.limits.goaway_grace_s, self.drop, "eof")
-        last = self._highest_served if last_stream is None else last_stream
+        if greet:
+            self._greet()  # a connection begins with SETTINGS, even if it ends at once
+        if not self._leaving and how.close != "never":
+            self._leaving = True
+            grace = self._services.limits.goaway_grace_s if how.close_after_s is None else how.close_after_s
+            self._later(grace, functools.partial(self.drop, how.close))
+        last = self._last_stream_of(how)
         # RFC 9113 6.8: a later GOAWAY may only take back.
         self._last_stream = last if self._last_stream is None else min(last, self._last_stream)
-        if debug is None:
-            debug = b"" if reason is None else json.dumps({"reason": reason}, separators=(",", ":")).encode()
-        self._wire.goaway(code, debug, self._last_stream)
-        self._note(f"GOAWAY code {int(code)}, last stream {self._last_stream}: {debug.decode('utf-8', 'replace')}")
-        for stream in [stream for stream in self._exchanges if stream > self._last_stream]:
-            self._abandon(stream, Ending.IGNORED)
-        self._wire.flush()
+        debug = b"" if how.reason is None else json.dumps({"reason": how.reason}, separators=(",", ":")).encode()
+        if how.debug is not None:
+            debug = how.debug.encode()
+        for _ in range(how.times):
+            self._wire.goaway(how.code, debug, self._last_stream)
+        self._note(f"GOAWAY code {how.code}, last stream {self._last_stream}: {debug.decode('utf-8', 'replace')}")
+        for stream in list(self._exchanges):
+            if stream > self._last_stream:
+                self._abandon(stream, Ending.IGNORED)
+            elif not how.serve:
+                self._abandon(stream, Ending.NO_ANSWER)
+        self._wire.flush(ungreeted=not greet)
 
     def drop(self, mode: str) -> None:
-        """Close: `eof` writes what is due and says close_notify and FIN, `rst` is a TCP reset."""
+        """End without a word, in one of `fault.ENDS`."""
         if not self._wire.open:
             return
-        if mode == "rst":
-            self._wire.abort()
-        else:
-            self._wire.close()
+        match mode:
+            case "rst":
+                self._wire.abort()
+            case "eof":
+                self._wire.close()
+            case "fin":
+                self._wire.end_half()
+                self._wire.forget_and_close()
+            case "half_close":
+                self._note("half closed by APNs")
+                self._wire.end_half()
+                return
+            case "black_hole":
+                self._note("fallen into a black hole")
+                self._wire.vanish()
+                return
         self._gone(f"closed by APNs ({mode})")
 
+    def announce(self, settings: Mapping[int, int]) -> None:
+        """Send SETTINGS; a limit of streams holds as any other does."""
+        if not self._wire.open:
+            return
+        self._wire.settings(settings)
+        self._limit.announce(settings.get(SettingCodes.MAX_CONCURRENT_STREAMS, self._limit.announced))
+        self._wire.flush()
+
+    def say(self, frames: RawFrames) -> None:
+        """Send frames that HTTP/2 may not allow."""
+        if self._wire.open:
+            self._wire.say(frame(frames.kind, frames.flags, frames.stream, frames.payload) * frames.count)
+            self._wire.flush()
+
     def chaos_changed(self) -> None:
-        """Follow a new plan: the limit of streams, wider windows, and credit that was withheld."""
+        """Follow a new plan: the limit of streams, windows, and credit that was withheld."""
         self._obey_plan()
         if not self._wire.open or not self._wire.greeted:
             return
         self._announce_limit()
         self._wire.give_withheld_credit()
         window = self._initial_window()
-        # A narrower one is for new connections: h2 cannot tell which of several SETTINGS was acknowledged, and would
-        # take the sender's use of the old window for a violation.
-        if window > self._announced_window:
+        if window != self._announced_window:
             self._announced_window = window
             self._wire.settings({SettingCodes.INITIAL_WINDOW_SIZE: window})
             self._limit.announce(self._limit.announced)
@@ -258,6 +329,10 @@ class ApnsConnection(asyncio.Protocol):
         if admission is Admission.SURPLUS and self._services.chaos.plan.refuse_surplus:
             self._reset(exchange, ErrorCodes.REFUSED_STREAM)
             return
+        early = self._services.chaos.reset_at_headers(self._subject(self._request_of(exchange), None))
+        if early is not None:
+            self._reset(exchange, early.code, twice=early.twice)
+            return
         self._highest_served = stream
 
     def _on_data(self, event: DataReceived) -> None:
@@ -273,13 +348,14 @@ class ApnsConnection(asyncio.Protocol):
         exchange = self._exchanges.get(event.stream_id)
         if exchange is None:
             return
-        _, entry = self._read(exchange)
+        request, entry = self._read(exchange)
         self._requests += 1
-        fate = exchange.fate = self._services.chaos.decide(entry.event, entry.token)
+        chaos = self._services.chaos
+        fate = exchange.fate = CALM if chaos.plan.spares_requests else chaos.decide(self._subject(request, entry.event))
         if fate.refuse:
             self._reset(exchange, ErrorCodes.REFUSED_STREAM)
-        elif fate.reset_code is not None:
-            self._reset(exchange, fate.reset_code)
+        elif fate.reset is not None and fate.reset.when == "request":
+            self._reset(exchange, fate.reset.code, twice=fate.reset.twice)
         elif fate.silent:
             self._services.ledger.ended(entry, Ending.NO_ANSWER)
         elif fate.latency_s:
@@ -288,6 +364,7 @@ class ApnsConnection(asyncio.Protocol):
         else:
             self._serve(exchange)
         self._count_towards_the_end(exchange.stream)
+        self._services.director.request(self)
 
     def _on_reset(self, event: StreamReset) -> None:
         self._wire.cancelled(event.stream_id)
@@ -318,7 +395,7 @@ class ApnsConnection(asyncio.Protocol):
     def _read(self, exchange: _Exchange) -> tuple[Request, Entry]:
         """Read the request as far as it has come, and write it down, once."""
         if exchange.seen is None:
-            request = Request.read(exchange.fields, bytes(exchange.body), exchange.size)
+            request = self._request_of(exchange)
             entry = self._services.ledger.arrived(
                 request,
                 time=self._last_frame_at,
@@ -328,6 +405,12 @@ class ApnsConnection(asyncio.Protocol):
             )
             exchange.seen = (request, entry)
         return exchange.seen
+
+    def _request_of(self, exchange: _Exchange) -> Request:
+        return Request.read(exchange.fields, bytes(exchange.body), exchange.size)
+
+    def _subject(self, request: Request, event: str | None) -> Subject:
+        return Subject(self._number, self.address, request.token, request.topic, event)
 
     def _serve(self, exchange: _Exchange) -> None:
         """Judge a request, deliver it if it is accepted, and answer it."""
@@ -348,11 +431,23 @@ class ApnsConnection(asyncio.Protocol):
         if self._auth.bound:
             self._announce_limit()
         del self._exchanges[exchange.stream]
-        if self._wire.respond(exchange.stream, answer.headers(), answer.body()):
+        if self._respond(exchange, answer):
             self._services.ledger.answered(entry, answer)
         else:  # the sender's RST_STREAM came in the same slice: h2 knows of it before we do
             self._services.ledger.ended(entry, Ending.NO_ANSWER)
         self._learn_from(answer)
+
+    def _respond(self, exchange: _Exchange, answer: Answer) -> bool:
+        """Write an answer in the form that the dice want; False if the sender has cancelled it."""
+        headers, body, fate = answer.headers(), answer.body(), exchange.fate
+        bend: Callable[[bytes], bytes] | None = None
+        if fate.reply is not None:
+            headers = bent_headers(headers, fate.reply, self._services.clock.now())
+            bend = functools.partial(bent_frames, reply=fate.reply)
+        if fate.reset is not None:
+            within_body = fate.reset.when == "answer_data"
+            bend = functools.partial(cut_off, code=fate.reset.code, within_body=within_body)
+        return self._wire.respond(exchange.stream, headers, body, bend)
 
     def _judge(self, request: Request, fate: Fate) -> Answer:
         chaos, now = self._services.chaos, self._services.clock.now()
@@ -380,10 +475,10 @@ class ApnsConnection(asyncio.Protocol):
     def _concerns_channels(self, request: Request) -> bool:
         return self._site.listener is Listener.MANAGEMENT or request.target.resource is Resource.BROADCASTS
 
-    def _reset(self, exchange: _Exchange, code: int) -> None:
+    def _reset(self, exchange: _Exchange, code: int, *, twice: bool = False) -> None:
         self._read(exchange)
         self._abandon(exchange.stream, Ending.REFUSED if code == ErrorCodes.REFUSED_STREAM else Ending.RESET)
-        self._wire.reset(exchange.stream, code)
+        self._wire.reset(exchange.stream, code, twice=twice)
 
     def _abandon(self, stream: int, ending: Ending) -> None:
         exchange = self._exchanges.pop(stream)
@@ -449,6 +544,7 @@ class ApnsConnection(asyncio.Protocol):
                 self._rise_at_ack = self._punished = self._limit.falling
                 self._announce_limit()
             return
+        self._services.director.rejection(self)
         if not counts_as_error(answer.status):
             return
         self._errors += 1
@@ -470,25 +566,48 @@ class ApnsConnection(asyncio.Protocol):
     def _greet(self) -> None:
         limits, plan = self._services.limits, self._services.chaos.plan
         table = limits.header_table_size if plan.header_table_size is None else plan.header_table_size
-        settings = {
+        settings: dict[int, int] = {
             SettingCodes.HEADER_TABLE_SIZE: table,
             SettingCodes.MAX_CONCURRENT_STREAMS: self._limit.in_force,  # nothing is acknowledged before this frame
             SettingCodes.INITIAL_WINDOW_SIZE: self._announced_window,
             SettingCodes.MAX_FRAME_SIZE: limits.max_frame_size,
             SettingCodes.MAX_HEADER_LIST_SIZE: limits.max_header_list,
+            **plan.settings,
         }
         self._wire.greet(settings, plan.window.connection)
         self._wire.flush()
 
+    def _last_stream_of(self, how: Goaway) -> int:
+        if how.kept is not None:
+            kept = sorted(self._exchanges)[: how.kept]
+            return kept[-1] if kept else 0
+        if isinstance(how.last_stream, int):
+            return how.last_stream
+        return _MAX_STREAM if how.last_stream == "max" else self._highest_served
+
+    def _later(self, seconds: float, act: Callable[[], None]) -> None:
+        self._timers.append(self._loop.call_later(seconds, act))
+
     def _obey_plan(self) -> None:
         plan = self._services.chaos.plan
         self._wire.ignore_ping = plan.ignore_ping
+        self._wire.ping_delay_s = plan.ping_delay_ms / 1000
+        if plan.stop_reading != self._wire.stop_reading:
+            self._wire.stop_reading = plan.stop_reading
+            if plan.stop_reading:
+                self._wire.pause_reading()
+            else:
+                self._wire.resume_reading()
+                unread, self._unread = bytes(self._unread), bytearray()
+                self._loop.call_soon(self.data_received, unread)
         self._wire.withhold_credit = plan.window.withhold
 
     def _gone(self, how: str) -> None:
         if self not in self._registry:
             return
-        self._registry.discard(self)
+        del self._registry[self]
+        for timer in self._timers:
+            timer.cancel()
         if self._alarm is not None:
             self._alarm.cancel()
         for stream in list(self._exchanges):
