@@ -196,6 +196,9 @@ class Bed:
     def notes(self, text: str) -> list[str]:
         return [one.what for one in self.ledger.notes() if text in one.what]
 
+    async def pause(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
     async def until(self, condition: Callable[[], bool], limit: float = 60.0) -> None:
         end = self.loop.time() + limit
         while not condition():

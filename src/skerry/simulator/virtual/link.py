@@ -126,6 +126,8 @@ class MemorySocket:
                 self.out.put(_Kind.RESET)
             elif not self._shut:
                 self.out.put(_Kind.END)
+        if self.out is not None:
+            self.out.unattended()
         self._gone(self._fd)
 
     # What the link does to it
@@ -248,6 +250,12 @@ class _Line:
         """The receiver has read so much. Credit travels at once: a simplification that only the bandwidth feels."""
         self._held -= size
 
+    def unattended(self) -> None:
+        """The sender's end is closed: there is nobody to tell that nothing gets through."""
+        if self._giving_up is not None:
+            self._giving_up.cancel()
+            self._giving_up = None
+
     def put(self, kind: _Kind, data: bytes = b"") -> None:
         """Send on."""
         if self._forgotten():
@@ -263,7 +271,7 @@ class _Line:
     def schedule(self) -> None:
         """Deliver what is due, and set a timer for the rest."""
         if self._conditions() is None:
-            if self._queue and self._giving_up is None:
+            if self._queue and self._giving_up is None and not self._source.closed:
                 self._giving_up = self._loop.call_later(GIVING_UP_S, self._give_up)
             if self._timer is not None:
                 self._timer.cancel()
