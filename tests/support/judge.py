@@ -1,7 +1,7 @@
 """The judge: compares what the client said with what the simulated APNs has written down (I1 to I6)."""
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
 from skerry.domain.push import Outcome
@@ -27,15 +27,16 @@ def judge(bed: "Bed") -> None:
     for entry in bed.entries():
         if entry.token is not None:
             seen[entry.token].append(entry)
+    batches = Counter(token for sent in bed.sent for token in sent.batch.tokens)
     for sent in bed.sent:
         if not sent.abandoned:
-            _batch(sent, seen)
+            _batch(sent, seen, batches, bed.loop.wall() - bed.loop.time())
     _once(bed)
     _strictly(bed)
 
 
-def _batch(sent: "Sent", seen: dict[str, list[Entry]]) -> None:
-    outcomes = sent.outcomes
+def _batch(sent: "Sent", seen: dict[str, list[Entry]], batches: Counter[str], epoch: float) -> None:
+    outcomes, body = sent.outcomes, sent.batch.body.decode()
     if outcomes is None or sent.returned_at is None:
         raise BrokenInvariantError("I1: a batch has no results")
     late = sent.returned_at - sent.submitted_at - sent.batch.deadline
@@ -45,6 +46,10 @@ def _batch(sent: "Sent", seen: dict[str, list[Entry]]) -> None:
         raise BrokenInvariantError("I1: more or fewer results than pushes")
     for place, (token, code) in enumerate(zip(sent.batch.tokens, outcomes.codes, strict=True)):
         entries = seen.get(token, [])
+        if batches[token] > 1:  # delivery sends to a phone again and again
+            entries = [
+                one for one in entries if one.body == body and sent.submitted_at <= one.time - epoch <= sent.returned_at
+            ]
         _push(f"push {token[-6:]}", Outcome(code), outcomes.rejections.get(place), outcomes.causes.get(place), entries)
 
 

@@ -9,8 +9,9 @@ import functools
 import inspect
 import random
 import tempfile
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ BUNDLE = "com.example.app"
 TEAM = "SKERRYTEAM"
 UPDATE = b'{"aps":{"timestamp":1790000060,"event":"update","content-state":{"n":1}}}'
 CLOSING_GRACE = 5.0
+PORTS = {Environment.PRODUCTION: 443, Environment.SANDBOX: 2197}
 
 
 @functools.cache
@@ -42,9 +44,13 @@ class Devices:
     bundle_id: str = BUNDLE
     deliveries: list[str] = field(default_factory=list)
     gone: dict[str, float] = field(default_factory=dict)
+    only_in: Environment | None = None
+    """None: the tokens are good in both worlds."""
+    nobody: bool = False
+    """No token exists at all."""
 
     def standing(self, environment: Environment, token: str) -> Standing | None:
-        if not token.startswith("80"):
+        if not token.startswith("80") or self.nobody or self.only_in not in {None, environment}:
             return None
         since = self.gone.get(token)
         return Standing(self.bundle_id, TokenKind.UPDATE, None if since is None else "Unregistered", since)
@@ -127,13 +133,18 @@ class Bed:
         return ProviderTokens(wall=self.loop.wall, monotonic=self.loop.time)
 
     async def start(self) -> None:
-        await self.server.start(
-            Environment.PRODUCTION,
-            self.addresses,
-            443,
-            ssl_context=certificates().server_context(),
-            flawed_context=certificates().flawed_context,
-        )
+        """Production on port 443, the sandbox on 2197, on every address."""
+        for environment, port in PORTS.items():
+            await self.server.start(
+                environment,
+                self.addresses,
+                port,
+                ssl_context=certificates().server_context(),
+                flawed_context=certificates().flawed_context,
+            )
+
+    def route_to(self, environment: Environment) -> Route:
+        return replace(self.route, endpoint=replace(self.endpoint, port=PORTS[environment]))
 
     @property
     def client(self) -> ApnsClient:
@@ -163,8 +174,11 @@ class Bed:
         **options: Any,
     ) -> Sent:
         """Send a batch and note what came of it."""
-        sender, route = client or self.client, route or self.route
-        sent = Sent(self.batch(count, **options), route, sender, self.loop.time())
+        return await self.send(route or self.route, self.batch(count, **options), client or self.client)
+
+    async def send(self, route: Route, batch: PushBatch, sender: ApnsClient) -> Sent:
+        """Send a batch that is made already."""
+        sent = Sent(batch, route, sender, self.loop.time())
         self.sent.append(sent)
         try:
             sent.outcomes = await sender.send(route, sent.batch)
@@ -192,6 +206,10 @@ class Bed:
         while page := self.ledger.entries(found[-1].number if found else since, 10_000):
             found += page
         return found
+
+    def times_sent(self) -> Counter[str]:
+        """How often each token is in the ledger."""
+        return Counter(entry.token for entry in self.entries())
 
     def notes(self, text: str) -> list[str]:
         return [one.what for one in self.ledger.notes() if text in one.what]

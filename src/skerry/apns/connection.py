@@ -159,7 +159,10 @@ class Connection(asyncio.Protocol, Generic[OwnerT]):
         self._close_if_done()
 
     def tick(self, now: float) -> None:
-        """Time has passed: expire what is overdue, ask for a sign of life, or notice that none came."""
+        """Time has passed: expire what is overdue, ask for a sign of life, or notice that none came.
+
+        The pool, which calls this, looks at what has settled by itself.
+        """
         self.session.expire(now)
         if self.session.ping_outstanding is not None:
             if now - self._ping_at > self._settings.ping_timeout and self._heard_at < self._ping_at:
@@ -172,7 +175,6 @@ class Connection(asyncio.Protocol, Generic[OwnerT]):
             self.session.ping(os.urandom(8))
         self._flush()
         self._close_if_done()
-        self._changed()
 
     def close(self) -> None:
         """Say goodbye and close; what is open becomes `UNKNOWN`."""

@@ -9,7 +9,7 @@ import struct
 from collections import deque
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import Any
+from typing import Any, Protocol
 
 BUFFERS = 256 * 1024
 """Octets that one direction holds, from the sender's socket to the receiver's, before `send` would block."""
@@ -24,20 +24,28 @@ class _Kind(Enum):
     RESET = auto()
 
 
+class Kernel(Protocol):
+    """What sockets tell whoever looks after all of them."""
+
+    def woke(self, fd: int) -> None:
+        """A socket may have become readable."""
+
+    def gone(self, fd: int) -> None:
+        """A socket was closed."""
+
+
 class MemorySocket:
     """One end of a link, as far as asyncio's transports look at a socket."""
 
     type = socket.SOCK_STREAM
     proto = socket.IPPROTO_TCP
 
-    def __init__(
-        self, fd: int, local: Any, peer: Any, family: socket.AddressFamily, gone: Callable[[int], None]
-    ) -> None:
+    def __init__(self, fd: int, local: Any, peer: Any, family: socket.AddressFamily, kernel: "Kernel") -> None:
         self.family = family
         self._fd = fd
         self._local = local
         self._peer = peer
-        self._gone = gone
+        self._kernel = kernel
         self._incoming = bytearray()
         self._ended = False
         self._error: OSError | None = None
@@ -128,12 +136,13 @@ class MemorySocket:
                 self.out.put(_Kind.END)
         if self.out is not None:
             self.out.unattended()
-        self._gone(self._fd)
+        self._kernel.gone(self._fd)
 
     # What the link does to it
 
     def arrived(self, kind: "_Kind", data: bytes) -> None:
         """The other end's octets, its FIN or a RST have come through."""
+        self._kernel.woke(self._fd)
         if kind is _Kind.RESET:
             self.fail(ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)))
         elif kind is _Kind.END:
@@ -145,6 +154,7 @@ class MemorySocket:
 
     def fail(self, error: OSError) -> None:
         """The kernel has bad news."""
+        self._kernel.woke(self._fd)
         self._error = self._error or error
 
 

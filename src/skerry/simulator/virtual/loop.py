@@ -129,6 +129,7 @@ class _VirtualSelector(selectors.BaseSelector):
         self._loop = loop
         self._real = selectors.DefaultSelector()
         self._memory: dict[int, selectors.SelectorKey] = {}
+        self._writers: dict[int, None] = {}
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         fd = fileobj if isinstance(fileobj, int) else fileobj.fileno()
@@ -136,19 +137,20 @@ class _VirtualSelector(selectors.BaseSelector):
             return self._real.register(fileobj, events, data)
         if fd in self._memory:
             raise KeyError(f"{fd} is registered already")
-        key = self._memory[fd] = selectors.SelectorKey(fileobj, fd, events, data)
-        return key
+        return self._note(selectors.SelectorKey(fileobj, fd, events, data))
 
     def unregister(self, fileobj: Any) -> selectors.SelectorKey:
         fd = fileobj if isinstance(fileobj, int) else fileobj.fileno()
-        return self._memory.pop(fd) if is_memory(fd) else self._real.unregister(fileobj)
+        if not is_memory(fd):
+            return self._real.unregister(fileobj)
+        self._writers.pop(fd, None)
+        return self._memory.pop(fd)
 
     def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         fd = fileobj if isinstance(fileobj, int) else fileobj.fileno()
         if not is_memory(fd):
             return self._real.modify(fileobj, events, data)
-        key = self._memory[fd] = self._memory[fd]._replace(events=events, data=data)
-        return key
+        return self._note(self._memory[fd]._replace(events=events, data=data))
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = self._ready()
@@ -169,14 +171,23 @@ class _VirtualSelector(selectors.BaseSelector):
         return self._memory[fd] if is_memory(fd) else self._real.get_key(fileobj)
 
     def _ready(self) -> list[tuple[selectors.SelectorKey, int]]:
-        sockets = self._loop.network.sockets
-        found = []
-        for fd, key in self._memory.items():
-            sock = sockets.get(fd)
-            if sock is not None:
-                events = key.events & (
-                    (selectors.EVENT_READ if sock.readable else 0) | (selectors.EVENT_WRITE if sock.writable else 0)
-                )
-                if events:
-                    found.append((key, events))
+        network, found = self._loop.network, []
+        for fd in list(network.awake):
+            key, sock = self._memory.get(fd), network.sockets.get(fd)
+            if sock is None or not sock.readable:
+                del network.awake[fd]
+            elif key is not None and key.events & selectors.EVENT_READ:
+                found.append((key, selectors.EVENT_READ))
+        for fd in self._writers:
+            sock = network.sockets.get(fd)
+            if sock is not None and sock.writable:
+                found.append((self._memory[fd], selectors.EVENT_WRITE))
         return found
+
+    def _note(self, key: selectors.SelectorKey) -> selectors.SelectorKey:
+        self._memory[key.fd] = key
+        if key.events & selectors.EVENT_WRITE:
+            self._writers[key.fd] = None
+        else:
+            self._writers.pop(key.fd, None)
+        return key

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from skerry.simulator.virtual.link import Link, MemorySocket
+from skerry.simulator.virtual.link import Kernel, Link, MemorySocket
 
 CONNECT_GIVING_UP_S = 127.0
 """How long Linux repeats a SYN before it tells the application."""
@@ -76,6 +76,8 @@ class Network:
         self.names: dict[str, Name] = {}
         self.hosts: dict[str, Host] = {}
         self.sockets: dict[int, MemorySocket | _Listener] = {}
+        self.awake: dict[int, None] = {}
+        """File descriptors of sockets that may be readable."""
         self._dice = random.Random(seed)  # noqa: S311 - a run must repeat
         self._links: list[Link] = []
         self._listeners: dict[tuple[str, int], _Listener] = {}
@@ -134,7 +136,7 @@ class Network:
             raise OSError(errno.EADDRINUSE, f"{address}:{port} is taken")
         self.host(address)
         fd = next(self._fds)
-        listener = self._listeners[address, port] = _Listener(fd, (address, port), self._forget)
+        listener = self._listeners[address, port] = _Listener(fd, (address, port), self)
         self.sockets[fd] = listener
         return listener
 
@@ -163,6 +165,7 @@ class Network:
         link = Link(loop, lambda: None if host.black_hole else (host.latency_s, host.bandwidth), client, server, ip)
         self._links.append(link)
         listener.waiting.append(server)
+        self.woke(listener.fileno())
         try:
             await asyncio.sleep(host.latency_s)
         except asyncio.CancelledError:
@@ -176,11 +179,17 @@ class Network:
         ends = []
         for local, peer in ((client_name, server_name), (server_name, client_name)):
             fd = next(self._fds)
-            end = self.sockets[fd] = MemorySocket(fd, local, peer, family, self._forget)
+            end = self.sockets[fd] = MemorySocket(fd, local, peer, family, self)
             ends.append(end)
         return ends[0], ends[1]
 
-    def _forget(self, fd: int) -> None:
+    def woke(self, fd: int) -> None:
+        """A socket may have become readable."""
+        self.awake[fd] = None
+
+    def gone(self, fd: int) -> None:
+        """A socket was closed."""
+        self.awake.pop(fd, None)
         gone = self.sockets.pop(fd, None)
         if isinstance(gone, _Listener):
             self._listeners.pop(gone.getsockname(), None)
@@ -189,8 +198,8 @@ class Network:
 class _Listener(MemorySocket):
     """A listening socket."""
 
-    def __init__(self, fd: int, name: tuple[str, int], gone: Any) -> None:
-        super().__init__(fd, name, None, _family(name[0]), gone)
+    def __init__(self, fd: int, name: tuple[str, int], kernel: Kernel) -> None:
+        super().__init__(fd, name, None, _family(name[0]), kernel)
         self.waiting: deque[MemorySocket] = deque()
 
     @property
