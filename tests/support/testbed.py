@@ -122,7 +122,8 @@ class Bed:
         self.clients: list[ApnsClient] = []
         self.sent: list[Sent] = []
         self._numbers = 0
-        self._quiet_tasks: set[asyncio.Task[Any]] = set()
+        self._teams: dict[str, str] = {}
+        self._teams_of = 0
 
     def _route(self, team: str, number: int) -> Route:
         key_id = f"SKERRYKEY{number}"[:10] if number < 10 else f"SKERRYK{number:03}"
@@ -210,6 +211,17 @@ class Bed:
     def times_sent(self) -> Counter[str]:
         """How often each token is in the ledger."""
         return Counter(entry.token for entry in self.entries())
+
+    def answered(self) -> list[int]:
+        """What the client has got an answer to so far, route by route."""
+        return [sum(route.outcomes.values()) for route in self.client.stats().routes]
+
+    def team_of(self, token: str) -> str:
+        """Whose push a token was for."""
+        if not self._teams or self._teams_of != len(self.sent):
+            self._teams = {one: sent.route.credential.team_id for sent in self.sent for one in sent.batch.tokens}
+            self._teams_of = len(self.sent)
+        return self._teams[token]
 
     def notes(self, text: str) -> list[str]:
         return [one.what for one in self.ledger.notes() if text in one.what]

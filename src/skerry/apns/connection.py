@@ -73,6 +73,8 @@ class Connection(asyncio.Protocol, Generic[OwnerT]):
         self.health = Health(bearing)
         self.lifetime = settings.max_age * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
         """Seconds after which it is renewed: not all at once."""
+        self.drained = False
+        """It was we who wanted it to end."""
         self.slow = False
         """Far slower than its neighbours: one push at a time, until it has recovered. The pool says so."""
         self._settings = settings
@@ -155,6 +157,7 @@ class Connection(asyncio.Protocol, Generic[OwnerT]):
 
     def drain(self) -> None:
         """Take no new pushes, and close once the open ones are answered."""
+        self.drained = True
         self.session.drain()
         self._close_if_done()
 
