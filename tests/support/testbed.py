@@ -124,6 +124,8 @@ class Bed:
         self._numbers = 0
         self._teams: dict[str, str] = {}
         self._teams_of = 0
+        self.abandoned = False
+        """Results have been let go of, or their callers were cancelled: they cannot all be counted."""
 
     def _route(self, team: str, number: int) -> Route:
         key_id = f"SKERRYKEY{number}"[:10] if number < 10 else f"SKERRYK{number:03}"
@@ -211,6 +213,16 @@ class Bed:
     def times_sent(self) -> Counter[str]:
         """How often each token is in the ledger."""
         return Counter(entry.token for entry in self.entries())
+
+    def forget(self) -> None:
+        """Judge what has been sent so far, and let go of it: for runs that are longer than memory."""
+        from judge import judge
+
+        judge(self)
+        self.sent = [one for one in self.sent if one.returned_at is None and not one.abandoned]
+        self.ledger.clear()
+        self.devices.deliveries.clear()
+        self.abandoned = True
 
     def answered(self) -> list[int]:
         """What the client has got an answer to so far, route by route."""

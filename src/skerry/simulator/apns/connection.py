@@ -597,9 +597,9 @@ class ApnsConnection(asyncio.Protocol):
             if plan.stop_reading:
                 self._wire.pause_reading()
             else:
-                self._wire.resume_reading()
                 unread, self._unread = bytes(self._unread), bytearray()
                 self._loop.call_soon(self.data_received, unread)
+                self._wire.resume_reading()
         self._wire.withhold_credit = plan.window.withhold
 
     def _gone(self, how: str) -> None:
