@@ -189,6 +189,11 @@ class Link:
         self._down = server.out = client.back = _Line(loop, self._conditions, self._is_forgotten, server, client)
 
     @property
+    def octets(self) -> tuple[int, int]:
+        """How many octets the client has sent on it, and the server."""
+        return self._up.carried, self._down.carried
+
+    @property
     def open(self) -> bool:
         """Whether any end is open."""
         return not (self.client.closed and self.server.closed)
@@ -246,6 +251,7 @@ class _Line:
         self._target = target
         self._queue: deque[tuple[float, _Kind, bytes]] = deque()
         self._held = 0
+        self.carried = 0
         self._free_at = 0.0
         self._last_arrival = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -275,6 +281,7 @@ class _Line:
                 self._loop.call_later(2 * latency, self._source.fail, error)
             return
         self._held += len(data)
+        self.carried += len(data)
         self._queue.append((self._arrival(len(data)), kind, data))
         self.schedule()
 
