@@ -1,8 +1,8 @@
 """Bad days: faults drawn at random, in pairs and more, as a script that can be read, kept, shrunk and played again.
 
 A script is JSON: `{"seed", "addresses", "connections", "events": [{"at_s", <deed>}]}`. Deeds are `push` (count,
-deadline, cancel_after), `chaos` (fields of the plan to change), `step` (one step of a plan's script, at once) and `net` (what
-happens to the network). After `HEALED` everything is well again, and a day is only good if the client then is, too.
+deadline, cancel_after), `chaos` (fields of the plan to change), `step` (one step of a plan's script, at once) and `net`
+(what happens to the network). After `HEALED` everything is well again, and a day is only good if the client then is.
 """
 
 import asyncio
@@ -71,7 +71,7 @@ def shrink(script: Script, fails: Callable[[Script], str | None]) -> Script:
         fails: plays a script; says how it failed, None where it did not.
     """
     how = fails(script)
-    smaller: Script | None = script
+    smaller: Script | None = None if how is None else script
     while smaller is not None:
         script = smaller
         smaller = next((one for one in _simpler(script) if fails(one) == how), None)

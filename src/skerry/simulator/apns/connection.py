@@ -414,6 +414,7 @@ class ApnsConnection(asyncio.Protocol):
 
     def _serve(self, exchange: _Exchange) -> None:
         """Judge a request, deliver it if it is accepted, and answer it."""
+        del self._exchanges[exchange.stream]  # whatever falls now, what is being served is not refused any more
         request, entry = self._read(exchange)
         answer = self._judge(request, exchange.fate)
         if answer.reason is None:
@@ -430,7 +431,6 @@ class ApnsConnection(asyncio.Protocol):
                 return
         if self._auth.bound:
             self._announce_limit()
-        del self._exchanges[exchange.stream]
         if self._respond(exchange, answer):
             self._services.ledger.answered(entry, answer)
         else:  # the sender's RST_STREAM came in the same slice: h2 knows of it before we do
