@@ -5,7 +5,6 @@ import functools
 import heapq
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, ClassVar, cast
 
 from h2.errors import ErrorCodes
@@ -23,24 +22,16 @@ from h2.exceptions import H2Error
 from h2.settings import SettingCodes
 
 from skerry.domain.push import Environment
-from skerry.simulator.apns.channel_rules import carry_out, judge_channels
-from skerry.simulator.apns.channels import Channels
-from skerry.simulator.apns.chaos import CALM, Chaos, Fate
-from skerry.simulator.apns.director import Director
+from skerry.simulator.apns.desk import Desk, Exchange, Services
 from skerry.simulator.apns.fault import Subject
-from skerry.simulator.apns.ledger import Ending, Entry, Ledger
-from skerry.simulator.apns.limits import Limits
-from skerry.simulator.apns.paths import Listener, Resource
-from skerry.simulator.apns.provider_auth import ConnectionAuth, Teams
-from skerry.simulator.apns.provider_keys import ProviderKeys
+from skerry.simulator.apns.ledger import Ending
+from skerry.simulator.apns.paths import Listener
 from skerry.simulator.apns.reasons import counts_as_error
-from skerry.simulator.apns.reply import bent_frames, bent_headers, cut_off, frame
-from skerry.simulator.apns.rules import Answer, Request, Site, delivery, judge
+from skerry.simulator.apns.reply import frame
+from skerry.simulator.apns.rules import Answer
 from skerry.simulator.apns.step import Goaway, RawFrames
 from skerry.simulator.apns.stream_limit import Admission, StreamLimit
 from skerry.simulator.apns.wire import Wire
-from skerry.simulator.carrier import Phones
-from skerry.simulator.clock import Clock
 
 VIOLATION_TEXT = b"Maximum active streams violated for this endpoint."
 """What APNs says, not in JSON, to a sender that opens more streams than it may (apple.md 1.3)."""
@@ -48,34 +39,6 @@ VIOLATION_TEXT = b"Maximum active streams violated for this endpoint."
 _MAX_STREAM = 2**31 - 1
 _SLICE_BYTES = 8192
 """h2 is fed in slices, so that a read of 256 KiB does not pile up a thousand open streams in it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What all connections of a server share."""
-
-    phones: Phones
-    keys: ProviderKeys
-    clock: Clock
-    chaos: Chaos
-    ledger: Ledger
-    limits: Limits
-    channels: Channels
-    director: Director
-    teams: Teams
-
-
-@dataclass(slots=True)
-class _Exchange:
-    """A stream that the sender has opened and that has no answer yet."""
-
-    stream: int
-    fields: list[tuple[bytes, bytes]]
-    body: bytearray = field(default_factory=bytearray)
-    size: int = 0
-    fate: Fate = CALM
-    seen: tuple[Request, Entry] | None = None
-    """The request as it was read, and where it is written down."""
 
 
 class ApnsConnection(asyncio.Protocol):
@@ -109,15 +72,10 @@ class ApnsConnection(asyncio.Protocol):
         self._registry = registry
         self._loop = asyncio.get_running_loop()
         self._wire = Wire(services.limits.max_header_list)
-        self._auth = ConnectionAuth(
-            services.keys, environment, services.limits, lambda: services.chaos.plan.auth, services.teams
-        )
-        self._site = Site(
-            environment, self._auth, services.phones, services.limits, channels=services.channels, listener=listener
-        )
+        self._desk = Desk(number, environment, listener, address, services)
         self._limit = StreamLimit(self._initial_streams())
         self._announced_window = self._initial_window()
-        self._exchanges: dict[int, _Exchange] = {}
+        self._exchanges: dict[int, Exchange] = {}
         self._waiting: list[tuple[float, int]] = []
         self._alarm: asyncio.TimerHandle | None = None
         self._highest_served = 0
@@ -138,10 +96,10 @@ class ApnsConnection(asyncio.Protocol):
         self._registry[self] = None
         protocol = self._wire.connect(cast("asyncio.Transport", transport))
         if protocol != "h2":
-            self._note(f"refused: ALPN negotiated {protocol}, APNs speaks h2 only")
+            self._desk.note(f"refused: ALPN negotiated {protocol}, APNs speaks h2 only")
             self.drop("rst")
             return
-        self._note("opened" if self.address is None else f"opened at {self.address}")
+        self._desk.note("opened" if self.address is None else f"opened at {self.address}")
         self._obey_plan()
         plan = self._services.chaos.plan
         goaways = self._services.chaos.at_open(Subject(self._number, self.address))
@@ -231,7 +189,7 @@ class ApnsConnection(asyncio.Protocol):
             debug = how.debug.encode()
         for _ in range(how.times):
             self._wire.goaway(how.code, debug, self._last_stream)
-        self._note(f"GOAWAY code {how.code}, last stream {self._last_stream}: {debug.decode('utf-8', 'replace')}")
+        self._desk.note(f"GOAWAY code {how.code}, last stream {self._last_stream}: {debug.decode('utf-8', 'replace')}")
         for stream in list(self._exchanges):
             if stream > self._last_stream:
                 self._abandon(stream, Ending.IGNORED)
@@ -252,11 +210,11 @@ class ApnsConnection(asyncio.Protocol):
                 self._wire.end_half()
                 self._wire.forget_and_close()
             case "half_close":
-                self._note("half closed by APNs")
+                self._desk.note("half closed by APNs")
                 self._wire.end_half()
                 return
             case "black_hole":
-                self._note("fallen into a black hole")
+                self._desk.note("fallen into a black hole")
                 self._wire.vanish()
                 return
         self._gone(f"closed by APNs ({mode})")
@@ -299,7 +257,7 @@ class ApnsConnection(asyncio.Protocol):
             events = self._wire.receive(data)
         except H2Error as error:
             # The requests of this slice are not served.
-            self._note(f"protocol error of the sender: {type(error).__name__}: {error}")
+            self._desk.note(f"protocol error of the sender: {type(error).__name__}: {error}")
             self.drop("eof")
             return False
         return self._handle(events)
@@ -316,20 +274,20 @@ class ApnsConnection(asyncio.Protocol):
 
     def _on_request(self, event: RequestReceived) -> None:
         stream = event.stream_id
-        exchange = _Exchange(stream, [(name, value) for name, value in event.headers])
+        exchange = Exchange(stream, [(name, value) for name, value in event.headers])
         if self._last_stream is not None and stream > self._last_stream:
-            self._services.ledger.ended(self._read(exchange)[1], Ending.IGNORED)
+            self._ignore(exchange)
             return
         admission = self._limit.admit(len(self._exchanges) + self._wire.unfinished_answers)
         if admission is Admission.VIOLATION:
-            self._services.ledger.ended(self._read(exchange)[1], Ending.IGNORED)
+            self._ignore(exchange)
             self.goaway(code=ErrorCodes.REFUSED_STREAM, debug=VIOLATION_TEXT)
             return
         self._exchanges[stream] = exchange
         if admission is Admission.SURPLUS and self._services.chaos.plan.refuse_surplus:
             self._reset(exchange, ErrorCodes.REFUSED_STREAM)
             return
-        early = self._services.chaos.reset_at_headers(self._subject(self._request_of(exchange), None))
+        early = self._desk.reset_at_headers(exchange)
         if early is not None:
             self._reset(exchange, early.code, twice=early.twice)
             return
@@ -339,19 +297,15 @@ class ApnsConnection(asyncio.Protocol):
         self._wire.give_credit(event)
         exchange = self._exchanges.get(event.stream_id)
         if exchange is not None and event.data:
-            exchange.size += len(event.data)
-            # One byte more than the longest payload is enough to see that it is too long.
-            room = self._services.limits.voip_payload_bytes + 1 - len(exchange.body)
-            exchange.body += event.data[: max(0, room)]
+            self._desk.take_body(exchange, event.data)
 
     def _on_end(self, event: StreamEnded) -> None:
         exchange = self._exchanges.get(event.stream_id)
         if exchange is None:
             return
-        request, entry = self._read(exchange)
+        request, entry = self._desk.read(exchange, self._last_frame_at)
         self._requests += 1
-        chaos = self._services.chaos
-        fate = exchange.fate = CALM if chaos.plan.spares_requests else chaos.decide(self._subject(request, entry.event))
+        fate = exchange.fate = self._desk.decide(request, entry)
         if fate.refuse:
             self._reset(exchange, ErrorCodes.REFUSED_STREAM)
         elif fate.reset is not None and fate.reset.when == "request":
@@ -392,98 +346,35 @@ class ApnsConnection(asyncio.Protocol):
 
     # Requests
 
-    def _read(self, exchange: _Exchange) -> tuple[Request, Entry]:
-        """Read the request as far as it has come, and write it down, once."""
-        if exchange.seen is None:
-            request = self._request_of(exchange)
-            entry = self._services.ledger.arrived(
-                request,
-                time=self._last_frame_at,
-                environment=self.environment,
-                connection=self._number,
-                stream=exchange.stream,
-            )
-            exchange.seen = (request, entry)
-        return exchange.seen
-
-    def _request_of(self, exchange: _Exchange) -> Request:
-        return Request.read(exchange.fields, bytes(exchange.body), exchange.size)
-
-    def _subject(self, request: Request, event: str | None) -> Subject:
-        return Subject(self._number, self.address, request.token, request.topic, event)
-
-    def _serve(self, exchange: _Exchange) -> None:
-        """Judge a request, deliver it if it is accepted, and answer it."""
+    def _serve(self, exchange: Exchange) -> None:
+        """Have a request judged and carried out, and write the answer."""
         del self._exchanges[exchange.stream]  # whatever falls now, what is being served is not refused any more
-        request, entry = self._read(exchange)
-        answer = self._judge(request, exchange.fate)
-        if answer.reason is None:
-            now = self._services.clock.now()
-            if self._concerns_channels(request):
-                carry_out(request, answer, self._site, now)
-            else:
-                self._services.phones.deliver(delivery(request, answer, self.environment, now))
-            self._services.ledger.delivered(entry)
-            if exchange.fate.drop_answer:
-                self._services.ledger.ended(entry, Ending.NO_ANSWER)
-                self._note(f"the answer on stream {exchange.stream} is lost with the connection")
-                self.drop("eof")
-                return
-        if self._auth.bound:
+        answer = self._desk.answer(exchange, self._last_frame_at)
+        if answer.reason is None and exchange.fate.drop_answer:
+            self._desk.close(exchange, Ending.NO_ANSWER)
+            self._desk.note(f"the answer on stream {exchange.stream} is lost with the connection")
+            self.drop("eof")
+            return
+        if self._desk.auth.bound:
             self._announce_limit()
-        if self._respond(exchange, answer):
-            self._services.ledger.answered(entry, answer)
+        said = self._desk.framing(answer, exchange.fate)
+        if self._wire.respond(exchange.stream, said.headers, said.body, said.bend):
+            self._services.ledger.answered(self._desk.read(exchange, self._last_frame_at)[1], answer)
         else:  # the sender's RST_STREAM came in the same slice: h2 knows of it before we do
-            self._services.ledger.ended(entry, Ending.NO_ANSWER)
+            self._desk.close(exchange, Ending.NO_ANSWER)
         self._learn_from(answer)
 
-    def _respond(self, exchange: _Exchange, answer: Answer) -> bool:
-        """Write an answer in the form that the dice want; False if the sender has cancelled it."""
-        headers, body, fate = answer.headers(), answer.body(), exchange.fate
-        bend: Callable[[bytes], bytes] | None = None
-        if fate.reply is not None:
-            headers = bent_headers(headers, fate.reply, self._services.clock.now())
-            bend = functools.partial(bent_frames, reply=fate.reply)
-        if fate.reset is not None:
-            within_body = fate.reset.when == "answer_data"
-            bend = functools.partial(cut_off, code=fate.reset.code, within_body=within_body)
-        return self._wire.respond(exchange.stream, headers, body, bend)
+    def _ignore(self, exchange: Exchange) -> None:
+        self._desk.read(exchange, self._last_frame_at)
+        self._desk.close(exchange, Ending.IGNORED)
 
-    def _judge(self, request: Request, fate: Fate) -> Answer:
-        chaos, now = self._services.chaos, self._services.clock.now()
-        if chaos.unavailable(now):
-            apns_id = request.apns_id or self._site.new_id()
-            return Answer(503, apns_id, "ServiceUnavailable", id_name=request.id_name)
-        rules = judge_channels if self._concerns_channels(request) else judge
-        answer = rules(request, self._site, now, documented_spellings=chaos.plan.documented_spellings)
-        script = fate.rejection
-        if script is None:
-            return answer
-        if answer.reason is not None:
-            chaos.unmet(script)
-            return answer
-        return Answer(
-            status=script.status,
-            apns_id=answer.apns_id,
-            reason=script.reason,
-            timestamp=script.timestamp,
-            retry_after_s=script.retry_after_s,
-            raw_body=script.body,
-            id_name=request.id_name,
-        )
-
-    def _concerns_channels(self, request: Request) -> bool:
-        return self._site.listener is Listener.MANAGEMENT or request.target.resource is Resource.BROADCASTS
-
-    def _reset(self, exchange: _Exchange, code: int, *, twice: bool = False) -> None:
-        self._read(exchange)
+    def _reset(self, exchange: Exchange, code: int, *, twice: bool = False) -> None:
+        self._desk.read(exchange, self._last_frame_at)
         self._abandon(exchange.stream, Ending.REFUSED if code == ErrorCodes.REFUSED_STREAM else Ending.RESET)
         self._wire.reset(exchange.stream, code, twice=twice)
 
     def _abandon(self, stream: int, ending: Ending) -> None:
-        exchange = self._exchanges.pop(stream)
-        if exchange.seen is not None:
-            self._services.ledger.ended(exchange.seen[1], ending)
+        self._desk.close(self._exchanges.pop(stream), ending)
 
     def _set_alarm(self) -> None:
         due = self._waiting[0][0]
@@ -516,7 +407,7 @@ class ApnsConnection(asyncio.Protocol):
         return self._services.limits.initial_window if chosen is None else chosen
 
     def _wanted_streams(self) -> int:
-        if not self._auth.bound:
+        if not self._desk.auth.bound:
             return self._limit.announced
         if self._punished:
             return 1
@@ -549,7 +440,7 @@ class ApnsConnection(asyncio.Protocol):
             return
         self._errors += 1
         self._rise_at_ack = False
-        if plan.limit_after_rejection and self._auth.bound:
+        if plan.limit_after_rejection and self._desk.auth.bound:
             self._punished = True
             self._announce_limit()
         if plan.too_many_errors is not None and self._errors >= plan.too_many_errors and self._last_stream is None:
@@ -612,7 +503,4 @@ class ApnsConnection(asyncio.Protocol):
             self._alarm.cancel()
         for stream in list(self._exchanges):
             self._abandon(stream, Ending.NO_ANSWER)
-        self._note(how)
-
-    def _note(self, what: str) -> None:
-        self._services.ledger.note(self._services.clock.now(), self.environment, self._number, what)
+        self._desk.note(how)

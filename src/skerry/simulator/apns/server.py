@@ -11,7 +11,8 @@ from h2.errors import ErrorCodes
 from skerry.domain.push import Environment
 from skerry.simulator.apns.channels import Channels
 from skerry.simulator.apns.chaos import Chaos
-from skerry.simulator.apns.connection import ApnsConnection, Services
+from skerry.simulator.apns.connection import ApnsConnection
+from skerry.simulator.apns.desk import Services
 from skerry.simulator.apns.director import Director
 from skerry.simulator.apns.door import Arrival, Door, Turnstile
 from skerry.simulator.apns.fault import Subject
