@@ -467,6 +467,7 @@ class RoutePool:
                 connection.drain()  # once it has said so it stays wedged
                 newer = self._tokens.expired(self._route.credential, one.run.authorization)
                 if newer and place not in job.renewed:
+                    self._probe_ended(one.run, now)
                     job.renewed.add(place)
                     self._again(job, place)
                     return True
@@ -474,8 +475,10 @@ class RoutePool:
                 self._gate.refused_credential(now, self._last_error)
             case Remedy.REPLACE_CONNECTION:
                 connection.drain()
+                self._probe_ended(one.run, now)
             case Remedy.PAUSE:
                 self._gate.too_many_tokens(now, rejected.reason)
+                self._probe_ended(one.run, now)
                 connection.drain()
             case Remedy.FIX_CREDENTIAL:
                 self._last_error = f"{rejected.reason}: check team id, key id, key and environment"
