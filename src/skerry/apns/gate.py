@@ -84,7 +84,7 @@ class Gate:
         if self.closed is not None:
             if probe:  # of a credential it says nothing either
                 self._next_probe(now)
-        elif self.closed is None and self._server_errors >= STORM_LEAST:
+        elif self._server_errors >= STORM_LEAST:
             self.closed, self.reason, self._probes = Closed.STORM, "", 0
             self._next_probe(now)
 
