@@ -202,6 +202,8 @@ class Wire:
         """Write what is due, then close_notify and FIN."""
         self.flush()
         if self._transport is not None:
+            # asyncio's TLS, told of the end while reading is paused, waits for it to go on before it closes.
+            self._transport.resume_reading()
             self._transport.close()
             self._transport = None
 
