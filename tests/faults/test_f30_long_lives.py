@@ -39,7 +39,7 @@ async def test_f30_connections_age_one_after_the_other_and_nobody_notices(bed: B
 
 
 @scenario(settings=PoolSettings(max_connections=2), addresses=2, seed=31)
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1_200)
 async def test_f31_after_a_week_everything_is_as_on_the_first_day(bed: Bed) -> None:
     """Daily peaks, 5 % rejections, a GOAWAY every hour, 1 % cancelled."""
     bed.chaos.update_from(

@@ -19,7 +19,9 @@ from skerry.activities.card_events import CardEvents
 from skerry.activities.ports import Delivery as PlannedDelivery
 from skerry.activities.service import Activities
 from skerry.activities.timekeeper import Timekeeper
+from skerry.apns.channels import Channels
 from skerry.bus.memory import MemoryBus
+from skerry.delivery.channel_keeper import ChannelKeeper
 from skerry.delivery.planner import Planner
 from skerry.delivery.ports import PushTarget
 from skerry.delivery.sender import Sender, SenderSettings
@@ -39,7 +41,7 @@ T = TypeVar("T")
 APP = AppId(1)
 PREFIX = "80ca4d"
 """Tokens of cards begin with it; those of other pushes do not."""
-CHANNELS = ("plans", "SMALL", "LARGE", "timers")
+WAKES = ("plans", "SMALL", "LARGE", "timers")
 
 
 @cache
@@ -75,6 +77,9 @@ class Apps:
     async def target(self, _: AppId, environment: Environment) -> PushTarget:
         return PushTarget(self._bed.route_to(environment), f"{BUNDLE}.push-type.liveactivity")
 
+    async def channels(self, _: AppId, __: Environment) -> None:
+        """No channels in these stories."""
+
     async def default_environment(self, _: AppId) -> Environment:
         return Environment.PRODUCTION
 
@@ -102,15 +107,27 @@ class Delivery:
         bus = MemoryBus()
 
         def wake() -> None:
-            bus.wake(*CHANNELS)
+            bus.wake(*WAKES)
 
         planner = Planner(clock=self.now, wake=wake)
         outbox = cast("PlannedDelivery", planner)
         settlement = Settlement(
             policy, resend_unknown_starts=resend_starts, unknown_start_after=Millis(60_000), jitter=bed.dice.random
         )
+        keeper = ChannelKeeper(
+            store, Channels(bed.client), Apps(bed), clock=self.now, nap=lambda seconds: bus.nap("channels", seconds)
+        )
         self.sender = Sender(
-            store, Recorded(bed), Apps(bed), planner, settlement, settings, clock=self.now, nap=bus.nap, wake=wake
+            store,
+            Recorded(bed),
+            Apps(bed),
+            planner,
+            settlement,
+            keeper,
+            settings,
+            clock=self.now,
+            nap=bus.nap,
+            wake=wake,
         )
         self.activities = Activities(store, outbox, clock=self.now)
         self._registry: Registry[SqliteTransaction] = Registry(store, CardEvents(outbox), clock=self.now)
