@@ -71,3 +71,21 @@ def test_a_name_is_untrusted_only_if_each_address_is() -> None:
     assert not addresses.all_untrusted
     addresses.failed(chosen(addresses), 0.0, fatal=True)
     assert addresses.all_untrusted
+
+
+def test_an_address_that_has_failed_is_tried_again_once_the_others_carry_as_many() -> None:
+    addresses = fresh("a", "b")
+    bad = chosen(addresses)
+    addresses.failed(bad, 0.0, fatal=False)
+    good = chosen(addresses, 2.0)
+    assert good is not bad
+    good.connections += 2
+    assert chosen(addresses, 2.0) is bad
+
+
+def test_beside_a_stalled_attempt_the_other_family_is_tried_first() -> None:
+    addresses = fresh("2001:db8::1", "2001:db8::2", "2001:db8::3", "17.0.0.1")
+    next(one for one in addresses._known.values() if one.family == 6).connections = 1
+    one = addresses.choose(0.0, elsewhere=True)
+    assert one is not None
+    assert one.text == "17.0.0.1"

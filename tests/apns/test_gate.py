@@ -97,3 +97,18 @@ def test_too_many_provider_tokens_is_a_pause_for_all(gate: Gate) -> None:
     assert gate.allowance(59.0) == 0
     assert not gate.hands_back(59.0)
     assert gate.allowance(60.0) is None
+
+
+def test_a_pause_goes_before_a_storm_and_ends_its_probe(gate: Gate) -> None:
+    storm(gate)
+    gate.sent_probe()
+    gate.too_many_tokens(2.0, "TooManyProviderTokenUpdates")
+    assert gate.allowance(61.0) == 0
+    assert gate.allowance(62.0) is None
+
+
+def test_a_server_error_for_a_credentials_probe_is_followed_by_another_probe(gate: Gate) -> None:
+    gate.refused_credential(0.0, "InvalidProviderToken")
+    gate.sent_probe()
+    gate.answered(301.0, 503, probe=True)
+    assert gate.allowance(320.0) == 1

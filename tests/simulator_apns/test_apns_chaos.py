@@ -5,9 +5,11 @@ import json
 import pytest
 
 from skerry.simulator.apns.chaos import CALM, Chaos, ChaosError, Plan
+from skerry.simulator.apns.fault import Subject
 from skerry.simulator.clock import FrozenClock
 
 NOW = 1_790_000_000.0
+ANY = Subject()
 FULL = {
     "seed": 7,
     "latency_ms": {"min": 5, "max": 20},
@@ -20,6 +22,19 @@ FULL = {
     "silent": 0.01,
     "refuse": {"share": 0.1, "times": 3},
     "reset": [{"share": 0.2, "code": 8}, 0.1],
+    "late": [{"share": 0.1, "ms": {"median": 40, "p99": 900}}, {"share": 1.0, "address": "127.0.0.2", "ms": 3000}],
+    "reply": {
+        "share": 0.5,
+        "pieces": 3,
+        "continuation": 2,
+        "padding": 9,
+        "interim": 1,
+        "trailers": True,
+        "end": "data",
+        "apns_id": "upper",
+        "date_skew_s": -3600,
+        "then": "data",
+    },
     "drop_answer": {"event": "end"},
     "goaway_every": 300,
     "close_after": {"requests": 10, "mode": "rst"},
@@ -30,8 +45,24 @@ FULL = {
     "refuse_surplus": False,
     "window": {"stream": 0, "connection": 100_000, "withhold": True},
     "header_table_size": 0,
+    "settings": {"max_frame_size": 20_000, "7": 5},
     "settings_delay_ms": 2000,
+    "omit_settings": True,
+    "stop_reading": True,
     "ignore_ping": True,
+    "ping_delay_ms": 30,
+    "at_open": {"share": 1.0, "times": 2, "before_settings": True, "goaway": {"reason": "BadCertificateEnvironment"}},
+    "accept": [{"how": "alert", "alert": "certificate_revoked", "connection": 3}, {"how": "flawed", "flaw": "expired"}],
+    "connection_rate": {"connections": 5, "per_s": 2.0, "block_s": 30.0},
+    "auth": {"token_age_s": 60, "per_team": True, "expired_before": NOW},
+    "script": [
+        {"at_s": 5, "goaway": {"code": 2, "kept": 300, "serve": False, "close_after_s": 0, "close": "rst", "times": 2}},
+        {"after_requests": 10, "repeat": True, "drop": "black_hole"},
+        {"after_rejections": 1, "set": {"max_concurrent_streams": 1}},
+        {"at_s": 7, "repeat": True, "connections": "oldest", "settings": {"header_table_size": 0}},
+        {"at_s": 8, "address": "127.0.0.2", "frames": {"type": "ping", "payload": "00" * 8, "count": 100}},
+        {"at_s": 9, "expire_tokens": True},
+    ],
     "unavailable_until": NOW + 5,
     "documented_spellings": True,
 }
@@ -45,7 +76,7 @@ def clock() -> FrozenClock:
 def test_an_empty_plan_is_calm(clock):
     chaos = Chaos(clock, {})
     assert chaos.plan == Plan()
-    assert chaos.decide("start", "ab") is CALM
+    assert chaos.decide(Subject()) is CALM
 
 
 def test_a_plan_says_back_what_it_was_told(clock):
@@ -95,7 +126,26 @@ def test_a_calm_plan_shows_every_field_and_can_be_put_back(clock):
         ({"goaway_every": 0}, "goaway_every must be a whole number of 1 or more"),
         ({"goaway_every": 2.5}, "goaway_every must be a whole number"),
         ({"close_after": {"mode": "eof"}}, "close_after.requests is missing"),
-        ({"close_after": {"requests": 1, "mode": "fin"}}, "close_after.mode must be one of eof, rst"),
+        ({"close_after": {"requests": 1, "mode": "no"}}, "close_after.mode must be one of eof, fin, half_close, rst"),
+        ({"late": 0.1}, "late must be an object"),
+        ({"late": {"share": 0.1}}, "late.ms is missing"),
+        ({"reply": {"pieces": 0}}, "reply.pieces must be"),
+        ({"reset": {"when": "later"}}, "reset.when must be one of headers, request"),
+        ({"accept": {}}, "accept.how is missing"),
+        ({"settings": {"max_frames": 1}}, "settings has no setting 'max_frames'"),
+        ({"settings": {"max_concurrent_streams": 1}}, "use initial_streams"),
+        ({"auth": {"age": 1}}, "unknown field auth.age"),
+        ({"script": {"at_s": 1}}, "script must have exactly one of set, goaway"),
+        ({"script": [{"drop": "rst"}]}, r"script\[0\] must have exactly one of at_s, after_requests"),
+        ({"script": [{"at_s": 1, "set": {"script": []}}]}, r"script\[0\].set must be an object"),
+        ({"script": [{"at_s": 1, "drop": "rst", "connections": "this"}]}, "connections must not be this"),
+        ({"script": [{"at_s": 0, "drop": "rst", "repeat": True}]}, "at_s must be above 0"),
+        ({"script": [{"at_s": 1, "frames": {"type": "hello"}}]}, "frames.type must be one of data"),
+        ({"script": [{"at_s": 1, "frames": {"type": 9, "payload": "xx"}}]}, "frames.payload must be hexadecimal"),
+        (
+            {"script": [{"at_s": 1, "goaway": {"last_stream": "none"}}]},
+            "last_stream must be a stream id, served or max",
+        ),
         ({"limit_after_rejection": 1}, "limit_after_rejection must be true or false"),
         ({"window": 5}, "window must be an object"),
         ({"window": {"connection": 100}}, "window.connection must be"),
@@ -122,7 +172,7 @@ def test_the_same_seed_decides_the_same_requests_alike(clock):
 
     def run(seed: int) -> list[object]:
         chaos = Chaos(clock, plan | {"seed": seed})
-        return [chaos.decide(*request) for request in requests]
+        return [chaos.decide(Subject(event=event, token=token)) for event, token in requests]
 
     assert run(3) == run(3)
     assert run(3) != run(4)
@@ -130,30 +180,30 @@ def test_the_same_seed_decides_the_same_requests_alike(clock):
 
 def test_putting_the_same_plan_again_rolls_the_same_dice(clock):
     chaos = Chaos(clock, {"silent": 0.5})
-    first = [chaos.decide(None, None).silent for _ in range(50)]
+    first = [chaos.decide(ANY).silent for _ in range(50)]
     chaos.update_from({"silent": 0.5})
-    assert [chaos.decide(None, None).silent for _ in range(50)] == first
+    assert [chaos.decide(ANY).silent for _ in range(50)] == first
 
 
 def test_shares_are_kept(clock):
     chaos = Chaos(clock, {"silent": 0.1})
-    assert 800 < sum(chaos.decide(None, None).silent for _ in range(10_000)) < 1200
+    assert 800 < sum(chaos.decide(ANY).silent for _ in range(10_000)) < 1200
 
 
 def test_a_fault_may_be_for_one_event_one_token_or_some_times_only(clock):
     chaos = Chaos(clock, {"silent": {"event": "start"}, "refuse": {"token": "AB"}, "reset": {"times": 2, "code": 8}})
-    assert chaos.decide("start", "cd").silent
-    assert not chaos.decide("update", "cd").silent
-    assert chaos.decide("update", "ab").refuse
-    assert not chaos.decide("update", "cd").refuse
+    assert chaos.decide(Subject(event="start", token="cd")).silent
+    assert not chaos.decide(Subject(event="update", token="cd")).silent
+    assert chaos.decide(Subject(event="update", token="ab")).refuse
+    assert not chaos.decide(Subject(event="update", token="cd")).refuse
     chaos.update_from({"reset": {"times": 2, "code": 8}})
-    assert [chaos.decide(None, None).reset_code for _ in range(4)] == [8, 8, None, None]
+    assert [(one := chaos.decide(ANY).reset) and one.code for _ in range(4)] == [8, 8, None, None]
 
 
 def test_a_fault_that_is_used_up_shifts_no_other(clock):
     def silences(times: int) -> list[bool]:
         chaos = Chaos(clock, {"silent": 0.5, "refuse": {"share": 0.5, "times": times}})
-        return [chaos.decide(None, None).silent for _ in range(100)]
+        return [chaos.decide(ANY).silent for _ in range(100)]
 
     assert silences(1) == silences(1000)
 
@@ -173,3 +223,23 @@ def test_listeners_hear_of_changes_and_not_of_refusals(clock):
     with pytest.raises(ChaosError):
         chaos.update_from({"seed": "x"})
     assert heard == [5]
+
+
+def test_a_change_keeps_the_dice_and_what_has_been_hit(clock):
+    plan = {"silent": 0.5, "refuse": {"times": 1}}
+    plain, changed = Chaos(clock, plan), Chaos(clock, plan)
+    first = [(plain.decide(ANY).silent, changed.decide(ANY).silent) for _ in range(50)]
+    changed.change({"ignore_ping": True})
+    assert [plain.decide(ANY) for _ in range(50)] == [changed.decide(ANY) for _ in range(50)]
+    assert all(one == other for one, other in first)
+    assert changed.plan.ignore_ping
+    with pytest.raises(ChaosError, match=r"silent\.share"):
+        changed.change({"silent": 2})
+    assert changed.plan.silent == plain.plan.silent
+
+
+def test_a_log_normal_latency_has_its_median_and_its_tail(clock):
+    chaos = Chaos(clock, {"latency_ms": {"median": 40, "p99": 1000}})
+    drawn = sorted(chaos.decide(ANY).latency_s * 1000 for _ in range(10_000))
+    assert 38 < drawn[5_000] < 42
+    assert 800 < drawn[9_900] < 1250

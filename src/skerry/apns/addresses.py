@@ -27,6 +27,11 @@ class Address:
     untrusted: bool = False
     """Its last failure was one that trying again does not mend, such as a certificate that is not trusted."""
 
+    @property
+    def family(self) -> int:
+        """IP version."""
+        return 6 if ":" in self.text else 4
+
 
 class Addresses:
     """What is known of each address of one host. Pure: names are looked up elsewhere."""
@@ -48,14 +53,27 @@ class Addresses:
             if text not in texts and not one.connections and now - one.seen_at > FORGOTTEN_AFTER:
                 del self._known[text]
 
-    def choose(self, now: float) -> Address | None:
-        """The address for the next attempt: the newest answer's, the fewest connections, the fewest failures.
+    def choose(self, now: float, *, elsewhere: bool = False) -> Address | None:
+        """The address for the next attempt: of the newest answer, with the fewest connections.
+
+        A failure counts as a connection: an address that has failed is tried again, but not before the others carry as
+        many.
+
+        Args:
+            now: the time.
+            elsewhere: an attempt stalls; it may be a whole family of addresses that has no route, so take the other.
 
         Returns:
             None where every address has to wait (see `next_attempt`), or none is known.
         """
-        free = [one for one in self._newest() if one.not_before <= now]
-        return min(free, key=lambda one: (one.connections, one.failures, self._jitter()), default=None)
+        newest = self._newest()
+        busy = {one.family for one in newest if one.connections} if elsewhere else set()
+        free = [one for one in newest if one.not_before <= now]
+        return min(
+            free,
+            key=lambda one: (one.family in busy, one.connections + one.failures, self._jitter()),
+            default=None,
+        )
 
     def spare(self, now: float) -> Address | None:
         """An address that nothing is connected to, and that may be tried now."""
@@ -81,8 +99,12 @@ class Addresses:
         )
         address.not_before = now + wait * (0.5 + self._jitter() / 2)
 
+    def trusted(self, address: Address) -> None:
+        """A connection came up; whether it is good for anything, its first answer will tell."""
+        address.untrusted = False
+
     def succeeded(self, address: Address) -> None:
-        """It answered."""
+        """A push was answered there."""
         address.failures = 0
         address.not_before = 0.0
         address.untrusted = False

@@ -71,6 +71,7 @@ class Answer:
             reason=plain(reason),
             invalid_since=milliseconds(content.get("timestamp")) if self.status == _GONE else None,
             retry_after=retry_after(self.headers),
+            said_at=said_at(self.headers),
         )
 
 
@@ -109,6 +110,12 @@ def retry_after(headers: dict[str, str]) -> float | None:
         return float(value[:10])
     until, now = _http_date(value), _http_date(headers.get("date", ""))
     return max(0.0, (until - now).total_seconds()) if until and now else None
+
+
+def said_at(headers: dict[str, str]) -> float | None:
+    """`Date` in UNIX seconds."""
+    date = _http_date(headers.get("date", ""))
+    return date.timestamp() if date else None
 
 
 def _http_date(value: str) -> datetime | None:

@@ -73,6 +73,8 @@ class Connection(asyncio.Protocol, Generic[OwnerT]):
         self.health = Health(bearing)
         self.lifetime = settings.max_age * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
         """Seconds after which it is renewed: not all at once."""
+        self.drained = False
+        """It was we who wanted it to end."""
         self.slow = False
         """Far slower than its neighbours: one push at a time, until it has recovered. The pool says so."""
         self._settings = settings
@@ -155,11 +157,15 @@ class Connection(asyncio.Protocol, Generic[OwnerT]):
 
     def drain(self) -> None:
         """Take no new pushes, and close once the open ones are answered."""
+        self.drained = True
         self.session.drain()
         self._close_if_done()
 
     def tick(self, now: float) -> None:
-        """Time has passed: expire what is overdue, ask for a sign of life, or notice that none came."""
+        """Time has passed: expire what is overdue, ask for a sign of life, or notice that none came.
+
+        The pool, which calls this, looks at what has settled by itself.
+        """
         self.session.expire(now)
         if self.session.ping_outstanding is not None:
             if now - self._ping_at > self._settings.ping_timeout and self._heard_at < self._ping_at:
@@ -172,7 +178,6 @@ class Connection(asyncio.Protocol, Generic[OwnerT]):
             self.session.ping(os.urandom(8))
         self._flush()
         self._close_if_done()
-        self._changed()
 
     def close(self) -> None:
         """Say goodbye and close; what is open becomes `UNKNOWN`."""

@@ -81,10 +81,10 @@ class Gate:
                 self._open()
             return
         self._server_errors += 1
-        if self.closed is Closed.STORM:
-            if probe:
+        if self.closed is not None:
+            if probe:  # of a credential it says nothing either
                 self._next_probe(now)
-        elif self.closed is None and self._server_errors >= STORM_LEAST:
+        elif self._server_errors >= STORM_LEAST:
             self.closed, self.reason, self._probes = Closed.STORM, "", 0
             self._next_probe(now)
 
@@ -98,9 +98,10 @@ class Gate:
 
     def too_many_tokens(self, now: float, reason: str) -> None:
         """Renewed too often: be quiet."""
-        if self.closed is None:
+        if self.closed is None or self.closed is Closed.STORM:
             self.closed, self.reason = Closed.TOO_MANY_TOKENS, reason
             self.opens_at = now + self._settings.pause
+            self._probe_out = False
 
     def lost_probe(self, now: float) -> None:
         """A probe ended without an answer; the next one waits its turn."""

@@ -30,6 +30,8 @@ TICK: Final = 0.25
 """Seconds between two looks at deadlines: no outcome is later than its deadline plus this."""
 WINDOW: Final = 500
 """Pushes written in one turn of the loop, so that the rest of the process goes on: 1 to 2 ms."""
+RACING: Final = 4
+"""Attempts at once, each to another address, while none has led to a connection."""
 AGAIN: Final = frozenset({"refused_stream", "goaway"})
 SERVER_ERROR: Final = 500
 CONTEXT_FOR: Final = 3600.0
@@ -70,6 +72,7 @@ class RoutePool:
         self._outcomes: Counter[Outcome] = Counter()
         self._reasons: Counter[str] = Counter()
         self._last_error: str | None = None
+        self._clock_skew: float | None = None
 
     @property
     def is_unused(self) -> bool:
@@ -149,6 +152,7 @@ class RoutePool:
             outcomes=Counter(self._outcomes),
             reasons=Counter(self._reasons),
             last_error=self._last_error,
+            clock_skew=self._clock_skew,
         )
 
     # ------------------------------------------------------------------ sending
@@ -268,13 +272,13 @@ class RoutePool:
     def _grow(self, now: float) -> None:
         """Pushes wait and no connection has room: open one where that helps.
 
-        The first at once, and beside a stalled attempt one to another address; further ones at the pace of `Growth`,
+        The first at once, and beside stalled attempts one to another address; further ones at the pace of `Growth`,
         and never on the guess that a fresh connection's limit of 1 is all there will be.
         """
         alive = self._alive()
         if self._openings:
-            stalled = not alive and len(self._openings) == 1 and now - self._opening_since > self._settings.stall
-            if not stalled or self._addresses.spare(now) is None:
+            stalled = not alive and now - self._opening_since > self._settings.stall
+            if not stalled or len(self._openings) >= RACING or self._addresses.spare(now) is None:
                 return
         elif alive:
             if len(alive) >= self._settings.max_connections or any(one.is_unproved for one in alive):
@@ -301,9 +305,9 @@ class RoutePool:
     async def _open(self, instead_of: Connection[Job] | None) -> None:
         await self._resolve()
         now = self._loop.time()
-        address = self._addresses.choose(now)
+        address = self._addresses.choose(now, elsewhere=len(self._openings) > 1)
         if address is None:
-            self._resolves_at = now + TICK
+            self._resolves_at = max(self._resolves_at, now + TICK)
             return
         address.connections += 1
         try:
@@ -325,9 +329,9 @@ class RoutePool:
             address.connections -= 1
             raise
         self._last_error = None
-        self._addresses.succeeded(address)
+        self._addresses.trusted(address)
         self._connections.append(connection)
-        connection.closed.add_done_callback(lambda _: self._gone(address))
+        connection.closed.add_done_callback(lambda _: self._gone(connection))
         self._growth.opened(self._loop.time())
         if instead_of is not None:
             instead_of.drain()
@@ -362,8 +366,14 @@ class RoutePool:
         if self._addresses.all_untrusted and not self._connections:
             self._give_up_all("connect_failed")
 
-    def _gone(self, address: Address) -> None:
+    def _gone(self, connection: Connection[Job]) -> None:
+        """A connection that the peer ended before it had answered anything is a failed attempt, however far it came."""
+        address = connection.address
         address.connections -= 1
+        if connection.session.answered:
+            self._addresses.succeeded(address)
+        elif not (connection.drained or self._closing):
+            self._addresses.failed(address, self._loop.time(), fatal=False)
 
     def _renew(self, now: float) -> None:
         """Connections that are sick, old, or alone with an announced end get a successor first, then they drain."""
@@ -414,6 +424,8 @@ class RoutePool:
         if accepted < len(run.codes):
             places = [place for place, code in zip(places, run.codes, strict=True) if code == Outcome.ACCEPTED]
         self._outcomes[Outcome.ACCEPTED] += run.owner.accept(places)
+        if connection.address.failures:
+            self._addresses.succeeded(connection.address)
         connection.health.answered(accepted)
         if accepted == len(run.codes):
             connection.health.measured(now - run.sent_at)
@@ -429,6 +441,8 @@ class RoutePool:
             return
         if one.rejected is not None:
             self._reasons[one.rejected.reason] += 1
+            if one.rejected.said_at is not None:
+                self._clock_skew = self._tokens.skew(one.rejected.said_at)
             if self._heed(connection, one, job, place, now):
                 return
         else:
@@ -453,6 +467,7 @@ class RoutePool:
                 connection.drain()  # once it has said so it stays wedged
                 newer = self._tokens.expired(self._route.credential, one.run.authorization)
                 if newer and place not in job.renewed:
+                    self._probe_ended(one.run, now)
                     job.renewed.add(place)
                     self._again(job, place)
                     return True
@@ -460,8 +475,10 @@ class RoutePool:
                 self._gate.refused_credential(now, self._last_error)
             case Remedy.REPLACE_CONNECTION:
                 connection.drain()
+                self._probe_ended(one.run, now)
             case Remedy.PAUSE:
                 self._gate.too_many_tokens(now, rejected.reason)
+                self._probe_ended(one.run, now)
                 connection.drain()
             case Remedy.FIX_CREDENTIAL:
                 self._last_error = f"{rejected.reason}: check team id, key id, key and environment"

@@ -85,6 +85,10 @@ class ProviderTokens:
         token = self._tokens.get(_identity(credential))
         return None if token is None else self._monotonic() - token.signed_at
 
+    def skew(self, server_time: float) -> float:
+        """Seconds that our wall clock is ahead of a server that says it is `server_time` (UNIX seconds)."""
+        return self._wall() - server_time
+
     def _sign(self, credential: Credential) -> ProviderToken:
         key = load_key(credential.private_key_pem)
         text = jwt.encode(

@@ -26,6 +26,8 @@ class RouteStats:
     outcomes: Mapping[Outcome, int]
     reasons: Mapping[str, int]
     last_error: str | None
+    clock_skew: float | None
+    """Seconds that our clock is ahead of APNs', by the `date` of its last refusal that had one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,8 +115,8 @@ class Settlement:
             board[number - chunk.first] = Verdict.NOT_PROCESSED
             card = tx.activities.card(chunk.activity_id, number)
             if card is not None and card.started_by == chunk.revision:
-                tx.activities.save_card(refuse_start(card, TOO_LATE, now))
-        tx.outbox.save(replace(chunk, verdicts=bytes(board), state=ChunkState.SETTLED))
+                _save_fate(tx, chunk.app_id, card, refuse_start(card, TOO_LATE, now), now)
+        self._save(tx, replace(chunk, verdicts=bytes(board), state=ChunkState.SETTLED), now)
 
     def resolve_unknown(self, tx: Transaction, chunk: Chunk, now: Millis) -> bool:
         """Starts without an answer, a while later: what the device has reported since decides (invariant 4).
@@ -208,8 +208,8 @@ class Settlement:
             _save_fate(tx, chunk.app_id, card, lost, now)
 
     def _again(self, chunk: Chunk, delay: float, otherwise: Verdict, now: Millis) -> tuple[Verdict, float | None]:
-        if self.is_too_old(chunk, now):
-            return otherwise, None
+        if self.is_too_old(chunk, Millis(now + int(delay * 1000))):
+            return otherwise, None  # by the time of another attempt there would be nothing left to say
         return Verdict.RETRY, delay
 
     def _postpone(self, tx: Transaction, chunk: Chunk, delays: Mapping[CardNumber, float], now: Millis) -> Chunk:

@@ -50,6 +50,8 @@ class Rejected:
     """Only with 410: when APNs confirmed that the token was no longer valid for the topic."""
     retry_after: float | None = None
     """Seconds, where a `Retry-After` header came with it."""
+    said_at: float | None = field(default=None, compare=False)
+    """When Apple's server said so, by its own clock (UNIX seconds), where a `Date` header came with it."""
 
 
 @dataclass(frozen=True, slots=True)

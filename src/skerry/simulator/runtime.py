@@ -94,7 +94,13 @@ async def simulate(
         endpoints: dict[Listener, dict[Environment, Endpoint]] = {listener: {} for listener in Listener}
         for listener in Listener:
             for environment in Environment:
-                address, port = await server.start(environment, host, ssl_context=context, listener=listener)
+                address, port = await server.start(
+                    environment,
+                    host,
+                    ssl_context=context,
+                    flawed_context=certificates.flawed_context,
+                    listener=listener,
+                )
                 endpoints[listener][environment] = Endpoint(address, port, str(certificates.ca_file))
         api = build_app(world, ledger, chaos, server.channels)
         web = _Server(uvicorn.Config(api, host=host, port=0, log_level="warning", lifespan="off"))

@@ -1,10 +1,10 @@
 """One connection of a sender to the simulated APNs: frames in, fates and answers out."""
 
 import asyncio
+import functools
 import heapq
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, cast
 
 from h2.errors import ErrorCodes
@@ -22,52 +22,23 @@ from h2.exceptions import H2Error
 from h2.settings import SettingCodes
 
 from skerry.domain.push import Environment
-from skerry.simulator.apns.channel_rules import carry_out, judge_channels
-from skerry.simulator.apns.channels import Channels
-from skerry.simulator.apns.chaos import CALM, Chaos, Fate
-from skerry.simulator.apns.ledger import Ending, Entry, Ledger
-from skerry.simulator.apns.limits import Limits
-from skerry.simulator.apns.paths import Listener, Resource
-from skerry.simulator.apns.provider_auth import ConnectionAuth
-from skerry.simulator.apns.provider_keys import ProviderKeys
+from skerry.simulator.apns.desk import Desk, Exchange, Services
+from skerry.simulator.apns.fault import Subject
+from skerry.simulator.apns.ledger import Ending
+from skerry.simulator.apns.paths import Listener
 from skerry.simulator.apns.reasons import counts_as_error
-from skerry.simulator.apns.rules import Answer, Request, Site, delivery, judge
+from skerry.simulator.apns.reply import frame
+from skerry.simulator.apns.rules import Answer
+from skerry.simulator.apns.step import Goaway, RawFrames
 from skerry.simulator.apns.stream_limit import Admission, StreamLimit
 from skerry.simulator.apns.wire import Wire
-from skerry.simulator.carrier import Phones
-from skerry.simulator.clock import Clock
 
 VIOLATION_TEXT = b"Maximum active streams violated for this endpoint."
 """What APNs says, not in JSON, to a sender that opens more streams than it may (apple.md 1.3)."""
 
+_MAX_STREAM = 2**31 - 1
 _SLICE_BYTES = 8192
 """h2 is fed in slices, so that a read of 256 KiB does not pile up a thousand open streams in it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What all connections of a server share."""
-
-    phones: Phones
-    keys: ProviderKeys
-    clock: Clock
-    chaos: Chaos
-    ledger: Ledger
-    limits: Limits
-    channels: Channels
-
-
-@dataclass(slots=True)
-class _Exchange:
-    """A stream that the sender has opened and that has no answer yet."""
-
-    stream: int
-    fields: list[tuple[bytes, bytes]]
-    body: bytearray = field(default_factory=bytearray)
-    size: int = 0
-    fate: Fate = CALM
-    seen: tuple[Request, Entry] | None = None
-    """The request as it was read, and where it is written down."""
 
 
 class ApnsConnection(asyncio.Protocol):
@@ -82,6 +53,7 @@ class ApnsConnection(asyncio.Protocol):
         services: shared with the other connections.
         registry: this connection is in it while it is open.
         listener: which of Apple's services it was made to.
+        address: of the server, where the connection arrived.
     """
 
     def __init__(
@@ -89,51 +61,64 @@ class ApnsConnection(asyncio.Protocol):
         number: int,
         environment: Environment,
         services: Services,
-        registry: set["ApnsConnection"],
+        registry: dict["ApnsConnection", None],
         listener: Listener = Listener.PUSH,
+        address: str | None = None,
     ) -> None:
         self.environment = environment
+        self.address = address
         self._number = number
         self._services = services
         self._registry = registry
         self._loop = asyncio.get_running_loop()
         self._wire = Wire(services.limits.max_header_list)
-        self._auth = ConnectionAuth(services.keys, environment, services.limits)
-        self._site = Site(
-            environment, self._auth, services.phones, services.limits, channels=services.channels, listener=listener
-        )
+        self._desk = Desk(number, environment, listener, address, services)
         self._limit = StreamLimit(self._initial_streams())
         self._announced_window = self._initial_window()
-        self._exchanges: dict[int, _Exchange] = {}
+        self._exchanges: dict[int, Exchange] = {}
         self._waiting: list[tuple[float, int]] = []
         self._alarm: asyncio.TimerHandle | None = None
         self._highest_served = 0
         self._last_stream: int | None = None
+        self._leaving = False
         self._requests = 0
         self._errors = 0
         self._punished = False
         self._rise_at_ack = False
+        self._timers: list[asyncio.TimerHandle] = []
+        self._unread = bytearray()
         self._last_frame_at = services.clock.now()
 
     # The transport's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """TLS is up: refuse whoever did not negotiate `h2`, greet the others with SETTINGS."""
-        self._registry.add(self)
+        self._registry[self] = None
         protocol = self._wire.connect(cast("asyncio.Transport", transport))
         if protocol != "h2":
-            self._note(f"refused: ALPN negotiated {protocol}, APNs speaks h2 only")
+            self._desk.note(f"refused: ALPN negotiated {protocol}, APNs speaks h2 only")
             self.drop("rst")
             return
-        self._note("opened")
+        self._desk.note("opened" if self.address is None else f"opened at {self.address}")
         self._obey_plan()
-        if delay_ms := self._services.chaos.plan.settings_delay_ms:
-            self._loop.call_later(delay_ms / 1000, self._greet)
-        else:
+        plan = self._services.chaos.plan
+        goaways = self._services.chaos.at_open(Subject(self._number, self.address))
+        for one in goaways:
+            if one.before_settings:
+                self.leave(one.goaway, greet=False)
+        if plan.settings_delay_ms:
+            self._later(plan.settings_delay_ms / 1000, self._greet)
+        elif not (plan.omit_settings or any(one.before_settings for one in goaways)):
             self._greet()
+        for one in goaways:
+            if not one.before_settings:
+                self.leave(one.goaway)
 
     def data_received(self, data: bytes) -> None:
         """Take what has come, answer what can be answered, and write it in one go."""
+        if self._wire.stop_reading:
+            self._unread += data
+            return
         self._last_frame_at = self._services.clock.now()
         view = memoryview(data)
         if all(self._take(view[start : start + _SLICE_BYTES]) for start in range(0, len(data), _SLICE_BYTES)):
@@ -176,43 +161,87 @@ class ApnsConnection(asyncio.Protocol):
             last_stream: None for the highest stream served so far; 2**31 - 1 announces a GOAWAY to come.
             debug: sent instead of the reason, for data that is not JSON.
         """
+        said = None if debug is None else debug.decode("utf-8", "replace")
+        self.leave(
+            Goaway(reason=reason, code=code, debug=said, last_stream="served" if last_stream is None else last_stream)
+        )
+
+    def leave(self, how: Goaway, *, greet: bool = True) -> None:
+        """Send GOAWAY as it is told, and do what it says of the streams and of the end.
+
+        Args:
+            how: from a plan.
+            greet: False where it is said before the first SETTINGS.
+        """
         if not self._wire.open:
             return
-        self._greet()  # a connection begins with SETTINGS, even if it ends at once
-        if self._last_stream is None:
-            self._loop.call_later(self._services.limits.goaway_grace_s, self.drop, "eof")
-        last = self._highest_served if last_stream is None else last_stream
+        if greet:
+            self._greet()  # a connection begins with SETTINGS, even if it ends at once
+        if not self._leaving and how.close != "never":
+            self._leaving = True
+            grace = self._services.limits.goaway_grace_s if how.close_after_s is None else how.close_after_s
+            self._later(grace, functools.partial(self.drop, how.close))
+        last = self._last_stream_of(how)
         # RFC 9113 6.8: a later GOAWAY may only take back.
         self._last_stream = last if self._last_stream is None else min(last, self._last_stream)
-        if debug is None:
-            debug = b"" if reason is None else json.dumps({"reason": reason}, separators=(",", ":")).encode()
-        self._wire.goaway(code, debug, self._last_stream)
-        self._note(f"GOAWAY code {int(code)}, last stream {self._last_stream}: {debug.decode('utf-8', 'replace')}")
-        for stream in [stream for stream in self._exchanges if stream > self._last_stream]:
-            self._abandon(stream, Ending.IGNORED)
-        self._wire.flush()
+        debug = b"" if how.reason is None else json.dumps({"reason": how.reason}, separators=(",", ":")).encode()
+        if how.debug is not None:
+            debug = how.debug.encode()
+        for _ in range(how.times):
+            self._wire.goaway(how.code, debug, self._last_stream)
+        self._desk.note(f"GOAWAY code {how.code}, last stream {self._last_stream}: {debug.decode('utf-8', 'replace')}")
+        for stream in list(self._exchanges):
+            if stream > self._last_stream:
+                self._abandon(stream, Ending.IGNORED)
+            elif not how.serve:
+                self._abandon(stream, Ending.NO_ANSWER)
+        self._wire.flush(ungreeted=not greet)
 
     def drop(self, mode: str) -> None:
-        """Close: `eof` writes what is due and says close_notify and FIN, `rst` is a TCP reset."""
+        """End without a word, in one of `fault.ENDS`."""
         if not self._wire.open:
             return
-        if mode == "rst":
-            self._wire.abort()
-        else:
-            self._wire.close()
+        match mode:
+            case "rst":
+                self._wire.abort()
+            case "eof":
+                self._wire.close()
+            case "fin":
+                self._wire.end_half()
+                self._wire.forget_and_close()
+            case "half_close":
+                self._desk.note("half closed by APNs")
+                self._wire.end_half()
+                return
+            case "black_hole":
+                self._desk.note("fallen into a black hole")
+                self._wire.vanish()
+                return
         self._gone(f"closed by APNs ({mode})")
 
+    def announce(self, settings: Mapping[int, int]) -> None:
+        """Send SETTINGS; a limit of streams holds as any other does."""
+        if not self._wire.open:
+            return
+        self._wire.settings(settings)
+        self._limit.announce(settings.get(SettingCodes.MAX_CONCURRENT_STREAMS, self._limit.announced))
+        self._wire.flush()
+
+    def say(self, frames: RawFrames) -> None:
+        """Send frames that HTTP/2 may not allow."""
+        if self._wire.open:
+            self._wire.say(frame(frames.kind, frames.flags, frames.stream, frames.payload) * frames.count)
+            self._wire.flush()
+
     def chaos_changed(self) -> None:
-        """Follow a new plan: the limit of streams, wider windows, and credit that was withheld."""
+        """Follow a new plan: the limit of streams, windows, and credit that was withheld."""
         self._obey_plan()
         if not self._wire.open or not self._wire.greeted:
             return
         self._announce_limit()
         self._wire.give_withheld_credit()
         window = self._initial_window()
-        # A narrower one is for new connections: h2 cannot tell which of several SETTINGS was acknowledged, and would
-        # take the sender's use of the old window for a violation.
-        if window > self._announced_window:
+        if window != self._announced_window:
             self._announced_window = window
             self._wire.settings({SettingCodes.INITIAL_WINDOW_SIZE: window})
             self._limit.announce(self._limit.announced)
@@ -228,7 +257,7 @@ class ApnsConnection(asyncio.Protocol):
             events = self._wire.receive(data)
         except H2Error as error:
             # The requests of this slice are not served.
-            self._note(f"protocol error of the sender: {type(error).__name__}: {error}")
+            self._desk.note(f"protocol error of the sender: {type(error).__name__}: {error}")
             self.drop("eof")
             return False
         return self._handle(events)
@@ -245,18 +274,22 @@ class ApnsConnection(asyncio.Protocol):
 
     def _on_request(self, event: RequestReceived) -> None:
         stream = event.stream_id
-        exchange = _Exchange(stream, [(name, value) for name, value in event.headers])
+        exchange = Exchange(stream, [(name, value) for name, value in event.headers])
         if self._last_stream is not None and stream > self._last_stream:
-            self._services.ledger.ended(self._read(exchange)[1], Ending.IGNORED)
+            self._ignore(exchange)
             return
         admission = self._limit.admit(len(self._exchanges) + self._wire.unfinished_answers)
         if admission is Admission.VIOLATION:
-            self._services.ledger.ended(self._read(exchange)[1], Ending.IGNORED)
+            self._ignore(exchange)
             self.goaway(code=ErrorCodes.REFUSED_STREAM, debug=VIOLATION_TEXT)
             return
         self._exchanges[stream] = exchange
         if admission is Admission.SURPLUS and self._services.chaos.plan.refuse_surplus:
             self._reset(exchange, ErrorCodes.REFUSED_STREAM)
+            return
+        early = self._desk.reset_at_headers(exchange)
+        if early is not None:
+            self._reset(exchange, early.code, twice=early.twice)
             return
         self._highest_served = stream
 
@@ -264,22 +297,19 @@ class ApnsConnection(asyncio.Protocol):
         self._wire.give_credit(event)
         exchange = self._exchanges.get(event.stream_id)
         if exchange is not None and event.data:
-            exchange.size += len(event.data)
-            # One byte more than the longest payload is enough to see that it is too long.
-            room = self._services.limits.voip_payload_bytes + 1 - len(exchange.body)
-            exchange.body += event.data[: max(0, room)]
+            self._desk.take_body(exchange, event.data)
 
     def _on_end(self, event: StreamEnded) -> None:
         exchange = self._exchanges.get(event.stream_id)
         if exchange is None:
             return
-        _, entry = self._read(exchange)
+        request, entry = self._desk.read(exchange, self._last_frame_at)
         self._requests += 1
-        fate = exchange.fate = self._services.chaos.decide(entry.event, entry.token)
+        fate = exchange.fate = self._desk.decide(request, entry)
         if fate.refuse:
             self._reset(exchange, ErrorCodes.REFUSED_STREAM)
-        elif fate.reset_code is not None:
-            self._reset(exchange, fate.reset_code)
+        elif fate.reset is not None and fate.reset.when == "request":
+            self._reset(exchange, fate.reset.code, twice=fate.reset.twice)
         elif fate.silent:
             self._services.ledger.ended(entry, Ending.NO_ANSWER)
         elif fate.latency_s:
@@ -288,6 +318,7 @@ class ApnsConnection(asyncio.Protocol):
         else:
             self._serve(exchange)
         self._count_towards_the_end(exchange.stream)
+        self._services.director.request(self)
 
     def _on_reset(self, event: StreamReset) -> None:
         self._wire.cancelled(event.stream_id)
@@ -315,80 +346,35 @@ class ApnsConnection(asyncio.Protocol):
 
     # Requests
 
-    def _read(self, exchange: _Exchange) -> tuple[Request, Entry]:
-        """Read the request as far as it has come, and write it down, once."""
-        if exchange.seen is None:
-            request = Request.read(exchange.fields, bytes(exchange.body), exchange.size)
-            entry = self._services.ledger.arrived(
-                request,
-                time=self._last_frame_at,
-                environment=self.environment,
-                connection=self._number,
-                stream=exchange.stream,
-            )
-            exchange.seen = (request, entry)
-        return exchange.seen
-
-    def _serve(self, exchange: _Exchange) -> None:
-        """Judge a request, deliver it if it is accepted, and answer it."""
-        request, entry = self._read(exchange)
-        answer = self._judge(request, exchange.fate)
-        if answer.reason is None:
-            now = self._services.clock.now()
-            if self._concerns_channels(request):
-                carry_out(request, answer, self._site, now)
-            else:
-                self._services.phones.deliver(delivery(request, answer, self.environment, now))
-            self._services.ledger.delivered(entry)
-            if exchange.fate.drop_answer:
-                self._services.ledger.ended(entry, Ending.NO_ANSWER)
-                self._note(f"the answer on stream {exchange.stream} is lost with the connection")
-                self.drop("eof")
-                return
-        if self._auth.bound:
+    def _serve(self, exchange: Exchange) -> None:
+        """Have a request judged and carried out, and write the answer."""
+        del self._exchanges[exchange.stream]  # whatever falls now, what is being served is not refused any more
+        answer = self._desk.answer(exchange, self._last_frame_at)
+        if answer.reason is None and exchange.fate.drop_answer:
+            self._desk.close(exchange, Ending.NO_ANSWER)
+            self._desk.note(f"the answer on stream {exchange.stream} is lost with the connection")
+            self.drop("eof")
+            return
+        if self._desk.auth.bound:
             self._announce_limit()
-        del self._exchanges[exchange.stream]
-        if self._wire.respond(exchange.stream, answer.headers(), answer.body()):
-            self._services.ledger.answered(entry, answer)
+        said = self._desk.framing(answer, exchange.fate)
+        if self._wire.respond(exchange.stream, said.headers, said.body, said.bend):
+            self._services.ledger.answered(self._desk.read(exchange, self._last_frame_at)[1], answer)
         else:  # the sender's RST_STREAM came in the same slice: h2 knows of it before we do
-            self._services.ledger.ended(entry, Ending.NO_ANSWER)
+            self._desk.close(exchange, Ending.NO_ANSWER)
         self._learn_from(answer)
 
-    def _judge(self, request: Request, fate: Fate) -> Answer:
-        chaos, now = self._services.chaos, self._services.clock.now()
-        if chaos.unavailable(now):
-            apns_id = request.apns_id or self._site.new_id()
-            return Answer(503, apns_id, "ServiceUnavailable", id_name=request.id_name)
-        rules = judge_channels if self._concerns_channels(request) else judge
-        answer = rules(request, self._site, now, documented_spellings=chaos.plan.documented_spellings)
-        script = fate.rejection
-        if script is None:
-            return answer
-        if answer.reason is not None:
-            chaos.unmet(script)
-            return answer
-        return Answer(
-            status=script.status,
-            apns_id=answer.apns_id,
-            reason=script.reason,
-            timestamp=script.timestamp,
-            retry_after_s=script.retry_after_s,
-            raw_body=script.body,
-            id_name=request.id_name,
-        )
+    def _ignore(self, exchange: Exchange) -> None:
+        self._desk.read(exchange, self._last_frame_at)
+        self._desk.close(exchange, Ending.IGNORED)
 
-    def _concerns_channels(self, request: Request) -> bool:
-        return self._site.listener is Listener.MANAGEMENT or request.target.resource is Resource.BROADCASTS
-
-    def _reset(self, exchange: _Exchange, code: int) -> None:
-        self._read(exchange)
+    def _reset(self, exchange: Exchange, code: int, *, twice: bool = False) -> None:
+        self._desk.read(exchange, self._last_frame_at)
         self._abandon(exchange.stream, Ending.REFUSED if code == ErrorCodes.REFUSED_STREAM else Ending.RESET)
-        self._wire.reset(exchange.stream, code)
+        self._wire.reset(exchange.stream, code, twice=twice)
 
     def _abandon(self, stream: int, ending: Ending) -> None:
-        exchange = self._exchanges.pop(stream)
-        if exchange.seen is not None:
-            self._services.ledger.ended(exchange.seen[1], ending)
+        self._desk.close(self._exchanges.pop(stream), ending)
 
     def _set_alarm(self) -> None:
         due = self._waiting[0][0]
@@ -421,7 +407,7 @@ class ApnsConnection(asyncio.Protocol):
         return self._services.limits.initial_window if chosen is None else chosen
 
     def _wanted_streams(self) -> int:
-        if not self._auth.bound:
+        if not self._desk.auth.bound:
             return self._limit.announced
         if self._punished:
             return 1
@@ -449,11 +435,12 @@ class ApnsConnection(asyncio.Protocol):
                 self._rise_at_ack = self._punished = self._limit.falling
                 self._announce_limit()
             return
+        self._services.director.rejection(self)
         if not counts_as_error(answer.status):
             return
         self._errors += 1
         self._rise_at_ack = False
-        if plan.limit_after_rejection and self._auth.bound:
+        if plan.limit_after_rejection and self._desk.auth.bound:
             self._punished = True
             self._announce_limit()
         if plan.too_many_errors is not None and self._errors >= plan.too_many_errors and self._last_stream is None:
@@ -470,30 +457,50 @@ class ApnsConnection(asyncio.Protocol):
     def _greet(self) -> None:
         limits, plan = self._services.limits, self._services.chaos.plan
         table = limits.header_table_size if plan.header_table_size is None else plan.header_table_size
-        settings = {
+        settings: dict[int, int] = {
             SettingCodes.HEADER_TABLE_SIZE: table,
             SettingCodes.MAX_CONCURRENT_STREAMS: self._limit.in_force,  # nothing is acknowledged before this frame
             SettingCodes.INITIAL_WINDOW_SIZE: self._announced_window,
             SettingCodes.MAX_FRAME_SIZE: limits.max_frame_size,
             SettingCodes.MAX_HEADER_LIST_SIZE: limits.max_header_list,
+            **plan.settings,
         }
         self._wire.greet(settings, plan.window.connection)
         self._wire.flush()
 
+    def _last_stream_of(self, how: Goaway) -> int:
+        if how.kept is not None:
+            kept = sorted(self._exchanges)[: how.kept]
+            return kept[-1] if kept else 0
+        if isinstance(how.last_stream, int):
+            return how.last_stream
+        return _MAX_STREAM if how.last_stream == "max" else self._highest_served
+
+    def _later(self, seconds: float, act: Callable[[], None]) -> None:
+        self._timers.append(self._loop.call_later(seconds, act))
+
     def _obey_plan(self) -> None:
         plan = self._services.chaos.plan
         self._wire.ignore_ping = plan.ignore_ping
+        self._wire.ping_delay_s = plan.ping_delay_ms / 1000
+        if plan.stop_reading != self._wire.stop_reading:
+            self._wire.stop_reading = plan.stop_reading
+            if plan.stop_reading:
+                self._wire.pause_reading()
+            else:
+                unread, self._unread = bytes(self._unread), bytearray()
+                self._loop.call_soon(self.data_received, unread)
+                self._wire.resume_reading()
         self._wire.withhold_credit = plan.window.withhold
 
     def _gone(self, how: str) -> None:
         if self not in self._registry:
             return
-        self._registry.discard(self)
+        del self._registry[self]
+        for timer in self._timers:
+            timer.cancel()
         if self._alarm is not None:
             self._alarm.cancel()
         for stream in list(self._exchanges):
             self._abandon(stream, Ending.NO_ANSWER)
-        self._note(how)
-
-    def _note(self, what: str) -> None:
-        self._services.ledger.note(self._services.clock.now(), self.environment, self._number, what)
+        self._desk.note(how)

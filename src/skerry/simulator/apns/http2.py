@@ -1,10 +1,12 @@
 """HTTP/2 framing by the `h2` library, bent where APNs does what h2 thinks a server should not."""
 
+import contextlib
 from collections.abc import Iterable, Mapping
 
 from h2.config import H2Configuration
 from h2.connection import ConnectionInputs, H2Connection, H2ConnectionStateMachine
 from h2.events import Event
+from h2.exceptions import InvalidSettingsValueError
 from h2.settings import SettingCodes, Settings
 from hpack import Encoder, HeaderTuple
 from hyperframe.frame import SettingsFrame
@@ -13,6 +15,12 @@ _UNLIMITED = 2**31 - 1
 _FRAME_HEADER_BYTES = 9
 _PING, _ACK = 0x6, 0x1
 _STREAMS_BETWEEN_SWEEPS = 512
+_ENFORCED = (
+    SettingCodes.HEADER_TABLE_SIZE,
+    SettingCodes.INITIAL_WINDOW_SIZE,
+    SettingCodes.MAX_FRAME_SIZE,
+    SettingCodes.MAX_HEADER_LIST_SIZE,
+)
 
 
 class _OutlivesGoaway(H2ConnectionStateMachine):
@@ -58,6 +66,7 @@ class ServerFraming(H2Connection):
             },
         )
         self.decoder.max_header_list_size = max_header_list
+        self._announced = {code: self.local_settings[code] for code in _ENFORCED}
         self._streams_seen = 0
 
     @property
@@ -71,25 +80,32 @@ class ServerFraming(H2Connection):
             self._open_streams(1)
         return 0
 
-    def settings_frame(self, settings: Mapping[SettingCodes, int]) -> bytes:
+    def settings_frame(self, settings: Mapping[int, int]) -> bytes:
         """A SETTINGS frame to send; its values hold here once the sender has acknowledged it.
 
         MAX_CONCURRENT_STREAMS is only announced: h2 would count streams as open that are answered and not yet flushed
         in another way than we do, and end the connection with another error than APNs.
         """
-        for code, value in settings.items():
-            if code is not SettingCodes.MAX_CONCURRENT_STREAMS:
-                self.local_settings[code] = value
-        return SettingsFrame(0, settings={int(code): value for code, value in settings.items()}).serialize()
+        for code in _ENFORCED:
+            # h2 takes an acknowledgement for one step of every setting: so each frame is a step of each.
+            with contextlib.suppress(InvalidSettingsValueError):  # told to send what may not be: send it
+                self.local_settings[code] = settings.get(code, self._announced[code])
+                self._announced[code] = settings.get(code, self._announced[code])
+        return SettingsFrame(0, settings=dict(settings)).serialize()
 
 
-def without_ping_acks(frames: bytes) -> bytes:
-    """Take the answers to PING out of a run of whole frames: h2 answers by itself and cannot be told not to."""
+def without_ping_acks(frames: bytes) -> tuple[bytes, bytes]:
+    """Take the answers to PING out of a run of whole frames: h2 answers by itself and cannot be told not to.
+
+    Returns:
+        The other frames, and the answers.
+    """
     kept: list[bytes] = []
+    acks: list[bytes] = []
     at = 0
     while at < len(frames):
         end = at + _FRAME_HEADER_BYTES + int.from_bytes(frames[at : at + 3])
-        if not (frames[at + 3] == _PING and frames[at + 4] & _ACK):
-            kept.append(frames[at:end])
+        is_ack = frames[at + 3] == _PING and frames[at + 4] & _ACK
+        (acks if is_ack else kept).append(frames[at:end])
         at = end
-    return b"".join(kept)
+    return b"".join(kept), b"".join(acks)

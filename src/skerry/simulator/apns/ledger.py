@@ -196,11 +196,17 @@ class Ledger:
         self.ended(entry, Ending.ANSWERED)
 
     def ended(self, entry: Entry, ending: Ending) -> None:
-        """The request ended. A second call for one entry changes nothing."""
-        if entry.ending is Ending.PENDING:
-            entry.ending = ending
+        """The request ended. A second call for one entry changes nothing, but one.
+
+        A request that met silence is declared unprocessed by a GOAWAY that comes later.
+        """
+        declared = ending is Ending.IGNORED and entry.ending is Ending.NO_ANSWER and not entry.delivered
+        if entry.ending is Ending.PENDING or declared:
             if entry.number > self._cleared_at:
                 self._endings[ending.value] += 1
+                if declared:
+                    self._endings[Ending.NO_ANSWER.value] -= 1
+            entry.ending = ending
 
     def delivered(self, entry: Entry) -> None:
         """The push was handed to the phones, or the channel request carried out."""

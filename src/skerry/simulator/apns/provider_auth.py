@@ -1,8 +1,12 @@
 """What one connection has been told by provider tokens, and whether it may push (apple.md 2). Time is passed in."""
 
 from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 from skerry.domain.push import Environment
+from skerry.simulator.apns.fields import Fields, told
 from skerry.simulator.apns.limits import Limits
 from skerry.simulator.apns.provider_keys import Claims, ProviderKey, ProviderKeys
 
@@ -28,6 +32,74 @@ def bundle_id_of(topic: str) -> str:
     return topic
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthRules:
+    """The rules for provider tokens, changeable while the server runs. None: as `Limits` says."""
+
+    token_age_s: float | None = None
+    update_interval_s: float | None = None
+    updates_per_interval: int | None = None
+    per_team: bool = False
+    """Whether updates are counted over all connections of a team, not per connection (apple.md 2.2 has both)."""
+    expired_before: float | None = None
+    """Tokens signed at or before this moment (seconds since 1970 UTC) are expired, whatever their age."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """As in the plan, without what is left at its default."""
+        return told(self)
+
+
+APPLES = AuthRules()
+
+
+def read_auth_rules(value: object, where: str) -> AuthRules:
+    """An object with the fields of `AuthRules`."""
+    fields = Fields(value, where)
+    rules = AuthRules(
+        token_age_s=fields.number("token_age_s", None, 0.0),
+        update_interval_s=fields.number("update_interval_s", None, 0.0),
+        updates_per_interval=fields.whole("updates_per_interval", None, 0),
+        per_team=fields.flag("per_team", default=False),
+        expired_before=fields.number("expired_before", None, 0.0),
+    )
+    fields.finish()
+    return rules
+
+
+class TokenUpdates:
+    """The provider tokens that somebody, a connection or a team, has shown, and when they changed."""
+
+    def __init__(self) -> None:
+        self._shown: dict[str, None] = {}
+        self._changes: deque[float] = deque()
+
+    def show(self, token: str, now: float, interval: float, most: int) -> float | None:
+        """Take a valid token. A time: it is one change too many, and nothing is taken before then."""
+        if token in self._shown:  # requests of two tokens may overlap around a renewal: an old one is no update
+            return None
+        if self._shown or most == 0:
+            while self._changes and self._changes[0] <= now - interval:
+                self._changes.popleft()
+            if self._shown and len(self._changes) >= max(1, most):
+                return self._changes[0] + interval
+            self._changes.append(now)
+        if len(self._shown) >= _MAX_TAKEN_TOKENS:
+            self._shown.pop(next(iter(self._shown)))
+        self._shown[token] = None
+        return None
+
+
+class Teams:
+    """What is remembered per team, over all connections."""
+
+    def __init__(self) -> None:
+        self._updates: dict[str, TokenUpdates] = {}
+
+    def updates(self, team_id: str) -> TokenUpdates:
+        """The team's provider tokens."""
+        return self._updates.setdefault(team_id, TokenUpdates())
+
+
 class ConnectionAuth:
     """The provider-token state of one connection.
 
@@ -35,15 +107,24 @@ class ConnectionAuth:
     bound never changes; a connection that has gone wrong is to be closed by the sender.
     """
 
-    def __init__(self, keys: ProviderKeys, environment: Environment, limits: Limits) -> None:
+    def __init__(
+        self,
+        keys: ProviderKeys,
+        environment: Environment,
+        limits: Limits,
+        rules: Callable[[], AuthRules] = lambda: APPLES,
+        teams: Teams | None = None,
+    ) -> None:
         self._keys = keys
+        self._rules = rules
+        self._teams = teams or Teams()
         self._environment = environment
         self._limits = limits
         self._first: ProviderKey | None = None
         self._bundle_ids: frozenset[str] | None = None
         self._taken: dict[str, Claims] = {}
         self._current_key: ProviderKey | None = None
-        self._updates: deque[float] = deque(maxlen=max(1, limits.token_updates_per_interval))
+        self._updates = TokenUpdates()
         self._expired = False
         self._blocked_until: float | None = None
 
@@ -89,11 +170,12 @@ class ConnectionAuth:
     def _refusal_of_claims(self, claims: Claims, now: float) -> str | None:
         if self._environment not in claims.key.environments:
             return "BadEnvironmentKeyInToken"
-        age = now - claims.issued_at
-        if age > self._limits.token_age_s:
+        age, rules = now - claims.issued_at, self._rules()
+        longest = self._limits.token_age_s if rules.token_age_s is None else rules.token_age_s
+        if age > longest or (rules.expired_before is not None and claims.issued_at <= rules.expired_before):
             self._expired = self._limits.expired_token_wedges
             return "ExpiredProviderToken"
-        if age < -self._limits.token_age_s:
+        if age < -longest:
             return "InvalidProviderToken"
         if self._first is None:
             return None
@@ -103,19 +185,15 @@ class ConnectionAuth:
 
     def _take(self, token: str, claims: Claims, now: float) -> str | None:
         """Make a valid token the connection's current one, if the 20-minute rule allows."""
-        if token in self._taken:  # requests of two tokens may overlap around a renewal: an old one is no update
-            self._current_key = claims.key
-            return None
+        limits, rules = self._limits, self._rules()
+        updates = self._teams.updates(claims.key.team_id) if rules.per_team else self._updates
+        interval = limits.token_update_interval_s if rules.update_interval_s is None else rules.update_interval_s
+        most = limits.token_updates_per_interval if rules.updates_per_interval is None else rules.updates_per_interval
+        self._blocked_until = updates.show(token, now, interval, most)
+        if self._blocked_until is not None:
+            return "TooManyProviderTokenUpdates"
         if self._first is None:
             self._first, self._bundle_ids = claims.key, claims.key.bundle_ids
-            if self._limits.token_updates_per_interval == 0:
-                self._updates.append(now)
-        else:
-            window_start = now - self._limits.token_update_interval_s
-            if len(self._updates) == self._updates.maxlen and self._updates[0] > window_start:
-                self._blocked_until = self._updates[0] + self._limits.token_update_interval_s
-                return "TooManyProviderTokenUpdates"
-            self._updates.append(now)
         if len(self._taken) >= _MAX_TAKEN_TOKENS:
             self._taken.pop(next(iter(self._taken)))
         self._taken[token] = claims

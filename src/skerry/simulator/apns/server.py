@@ -2,23 +2,28 @@
 
 import asyncio
 import contextlib
+import itertools
 import ssl
+from collections.abc import Callable, Iterator, Sequence
 
 from h2.errors import ErrorCodes
 
 from skerry.domain.push import Environment
 from skerry.simulator.apns.channels import Channels
 from skerry.simulator.apns.chaos import Chaos
-from skerry.simulator.apns.connection import ApnsConnection, Services
+from skerry.simulator.apns.connection import ApnsConnection
+from skerry.simulator.apns.desk import Services
+from skerry.simulator.apns.director import Director
+from skerry.simulator.apns.door import Arrival, Door, Turnstile
+from skerry.simulator.apns.fault import Subject
 from skerry.simulator.apns.ledger import Ledger
 from skerry.simulator.apns.limits import Limits
 from skerry.simulator.apns.paths import Listener
+from skerry.simulator.apns.provider_auth import Teams
 from skerry.simulator.apns.provider_keys import ProviderKeys
 from skerry.simulator.carrier import Phones
 from skerry.simulator.clock import Clock
 
-_TLS_TIMEOUT_S = 10.0
-_TLS_SHUTDOWN_TIMEOUT_S = 1.0
 _CLOSE_TIMEOUT_S = 5.0
 _IDLE_CHECK_INTERVAL_S = 0.25
 _BACKLOG = 512
@@ -51,10 +56,14 @@ class ApnsServer:
         channels: Channels | None = None,
     ) -> None:
         self.channels = channels or Channels()
-        self._services = Services(phones, keys, clock, chaos, ledger, limits or Limits(), self.channels)
+        self._director = Director(chaos, lambda: self._of(None))
+        self._services = Services(
+            phones, keys, clock, chaos, ledger, limits or Limits(), self.channels, self._director, Teams()
+        )
         self._listeners: dict[tuple[Environment, Listener], asyncio.Server] = {}
-        self._connections: set[ApnsConnection] = set()
-        self._connections_made = 0
+        self._connections: dict[ApnsConnection, None] = {}  # a set would have no order, and a run would not repeat
+        self._doors: dict[Door, None] = {}
+        self._numbers = itertools.count(1)
         self._idle_watch: asyncio.Task[None] | None = None
         chaos.subscribe(self._chaos_changed)
 
@@ -66,23 +75,26 @@ class ApnsServer:
     async def start(
         self,
         environment: Environment,
-        host: str = "127.0.0.1",
+        host: str | Sequence[str] = "127.0.0.1",
         port: int = 0,
         *,
         ssl_context: ssl.SSLContext,
         listener: Listener = Listener.PUSH,
+        flawed_context: Callable[[str], ssl.SSLContext] | None = None,
     ) -> tuple[str, int]:
         """Listen for one environment.
 
         Args:
             environment: which world answers there.
             listener: which of Apple's two services.
-            host: an address of this machine.
-            port: 0 for any free one.
+            host: an address of this machine, or several.
+            port: 0 for any free one; with several addresses, one that is free on all of them.
             ssl_context: as `tls.Certificates.server_context` makes it; ALPN must offer `h2`.
+            flawed_context: as `tls.Certificates.flawed_context`, for plans that show a certificate that is not good;
+                None: such plans reset the connection instead.
 
         Returns:
-            The address that is listened on.
+            The address that is listened on; with several, the first.
 
         Raises:
             OSError: if the address is taken or not ours.
@@ -91,16 +103,14 @@ class ApnsServer:
         if (environment, listener) in self._listeners:
             what = f"{environment.value} ({listener.value})"
             raise RuntimeError(f"{what} is listening already: close the server before starting it again")
+        entrance = _Entrance(
+            environment, listener, self._services, self._connections, self._numbers, ssl_context, flawed_context
+        )
         server = await asyncio.get_running_loop().create_server(
-            lambda: self._connection(environment, listener),
-            host,
-            port,
-            ssl=ssl_context,
-            backlog=_BACKLOG,
-            ssl_handshake_timeout=_TLS_TIMEOUT_S,
-            ssl_shutdown_timeout=_TLS_SHUTDOWN_TIMEOUT_S,
+            lambda: Door(entrance, self._doors), host, port, backlog=_BACKLOG
         )
         self._listeners[environment, listener] = server
+        self._director.look()
         if self._idle_watch is None and self._services.limits.idle_timeout_s is not None:
             self._idle_watch = asyncio.create_task(self._watch_idle(), name="simulated APNs: idle connections")
         address = server.sockets[0].getsockname()
@@ -133,7 +143,7 @@ class ApnsServer:
         return len(chosen)
 
     def drop_connections(self, mode: str = "rst", *, environment: Environment | None = None) -> int:
-        """Close every open connection without a word: `rst` resets TCP, `eof` ends it in good order.
+        """End every open connection without a word, in one of `fault.ENDS`.
 
         Returns:
             How many.
@@ -159,14 +169,13 @@ class ApnsServer:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._idle_watch
             self._idle_watch = None
+        self._director.close()
+        for door in list(self._doors):
+            await door.close()
         self.drop_connections("rst")
         for listener in listeners:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(listener.wait_closed(), _CLOSE_TIMEOUT_S)
-
-    def _connection(self, environment: Environment, listener: Listener) -> ApnsConnection:
-        self._connections_made += 1
-        return ApnsConnection(self._connections_made, environment, self._services, self._connections, listener)
 
     def _of(self, environment: Environment | None) -> list[ApnsConnection]:
         return [
@@ -183,3 +192,45 @@ class ApnsServer:
         while True:
             await asyncio.sleep(_IDLE_CHECK_INTERVAL_S)
             self.check_idle()
+
+
+class _Entrance:
+    """Decides for one listener who is let in; see `door.Host`."""
+
+    def __init__(
+        self,
+        environment: Environment,
+        listener: Listener,
+        services: Services,
+        registry: dict[ApnsConnection, None],
+        numbers: Iterator[int],
+        context: ssl.SSLContext,
+        flawed_context: Callable[[str], ssl.SSLContext] | None,
+    ) -> None:
+        self._environment = environment
+        self._listener = listener
+        self._services = services
+        self._registry = registry
+        self._numbers = numbers
+        self._context = context
+        self._flawed_context = flawed_context
+        self._turnstile = Turnstile()
+
+    def arrive(self, address: str | None) -> tuple[int, Arrival | None]:
+        chaos, now, number = self._services.chaos, self._services.clock.now(), next(self._numbers)
+        rate = chaos.plan.connection_rate
+        if rate is not None and not self._turnstile.lets_in(rate, now):
+            return number, Arrival(how="rst")
+        arrival = chaos.arrival(Subject(number, address))
+        if arrival is not None and arrival.how == "flawed" and self._flawed_context is None:
+            return number, Arrival(how="rst")
+        return number, arrival
+
+    def context(self, flaw: str | None) -> ssl.SSLContext:
+        return self._context if flaw is None or self._flawed_context is None else self._flawed_context(flaw)
+
+    def serve(self, number: int, address: str | None) -> asyncio.Protocol:
+        return ApnsConnection(number, self._environment, self._services, self._registry, self._listener, address)
+
+    def turned_away(self, number: int, how: str) -> None:
+        self._services.ledger.note(self._services.clock.now(), self._environment, number, f"not let in: {how}")

@@ -5,6 +5,7 @@ import ssl
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 SERVER_NAMES = (
@@ -15,6 +16,12 @@ SERVER_NAMES = (
     "api.sandbox.push.apple.com",
     "api.development.push.apple.com",
 )
+
+
+FLAWS = ("untrusted", "wrong_name", "expired")
+"""What may be wrong with a certificate: signed by an authority that nobody trusts, for another name, or expired."""
+_ELSEWHERE = "elsewhere.example"
+_LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +39,12 @@ class Certificates:
         Raises:
             ssl.SSLError: if key and certificate do not belong together.
         """
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(self.chain_file, self.key_file)
-        context.set_alpn_protocols(["h2"])
-        return context
+        return _server_context(self.chain_file, self.key_file)
+
+    def flawed_context(self, flaw: str) -> ssl.SSLContext:
+        """The same with a certificate that a sender must not accept; `flaw` is one of `FLAWS`."""
+        path = self.flawed_file(flaw)
+        return _server_context(path, path)
 
     def client_context(self) -> ssl.SSLContext:
         """For a sender that trusts the simulator and nobody else."""
@@ -44,12 +52,24 @@ class Certificates:
         context.set_alpn_protocols(["h2"])
         return context
 
+    def flawed_file(self, flaw: str) -> Path:
+        """Key and chain of a flawed certificate."""
+        return self.ca_file.with_name(f"flawed-{flaw}.pem")
+
+
+def _server_context(chain: Path, key: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(chain, key)
+    context.set_alpn_protocols(["h2"])
+    return context
+
 
 def ensure_certificates(directory: Path, extra_names: Sequence[str] = ()) -> Certificates:
     """The certificates in `directory`, made there where they are missing, unusable or lack a name.
 
     Args:
-        directory: made if it does not exist; gets `ca.pem`, `server.pem` and `server.key`.
+        directory: made if it does not exist; gets `ca.pem`, `server.pem`, `server.key` and a file for each flaw.
         extra_names: host names and addresses besides localhost and Apple's.
 
     Raises:
@@ -69,6 +89,8 @@ def _usable(certificates: Certificates, names: Sequence[str]) -> bool:
     try:
         certificates.server_context()
         certificates.client_context()
+        for flaw in FLAWS:
+            certificates.flawed_context(flaw)
         leaf = x509.load_pem_x509_certificate(certificates.chain_file.read_bytes())
         alternatives = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (OSError, ValueError, x509.ExtensionNotFound):  # ssl.SSLError is an OSError
@@ -86,6 +108,13 @@ def _make(certificates: Certificates, names: Sequence[str]) -> None:
     _write(certificates.chain_file, chain)
     _write(certificates.ca_file, authority.cert_pem.bytes())
     certificates.ca_file.chmod(0o644)  # the sender may run as somebody else
+    flawed = {
+        "untrusted": trustme.CA(organization_name="Somebody else").issue_cert(*names),
+        "wrong_name": authority.issue_cert(_ELSEWHERE),
+        "expired": authority.issue_cert(*names, not_before=_LONG_AGO, not_after=_LONG_AGO + timedelta(days=365)),
+    }
+    for flaw, certificate in flawed.items():
+        _write(certificates.flawed_file(flaw), certificate.private_key_and_cert_chain_pem.bytes())
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -1,19 +1,19 @@
 """The writing half of a connection: frames gathered, held back by the sender's windows, and written in one go."""
 
+import contextlib
 import socket
 import ssl
-import struct
-from asyncio import Transport
-from collections.abc import Mapping
+from asyncio import Transport, get_running_loop
+from collections.abc import Callable, Mapping
 
 from h2.events import DataReceived, Event
 from h2.exceptions import ProtocolError
-from h2.settings import SettingCodes
 
+from skerry.simulator.apns.door import reset
 from skerry.simulator.apns.http2 import ServerFraming, without_ping_acks
 
 _DEFAULT_WINDOW = 65_535
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_STREAM_CLOSED = 5
 
 
 class Wire:
@@ -32,9 +32,12 @@ class Wire:
         self._out: list[bytes] = []
         self._unflushed = 0
         self._blocked_bodies: dict[int, bytes] = {}
-        self._withheld: list[DataReceived] = []
+        self._withheld: list[tuple[int | None, int]] = []
+        self._mute = False
+        self.stop_reading = False
         self.ignore_ping = False
-        self.withhold_credit = False
+        self.ping_delay_s = 0.0
+        self.withhold_credit: bool | str = False
 
     @property
     def open(self) -> bool:
@@ -69,7 +72,7 @@ class Wire:
         """
         return self._framing.receive_data(data)
 
-    def greet(self, settings: Mapping[SettingCodes, int], connection_window: int | None) -> None:
+    def greet(self, settings: Mapping[int, int], connection_window: int | None) -> None:
         """Send the first SETTINGS, ahead of whatever has been gathered, and widen the connection's window."""
         if self._greeted:
             return
@@ -78,17 +81,37 @@ class Wire:
             self._framing.increment_flow_control_window(connection_window - _DEFAULT_WINDOW)
         self._greeted = True
 
-    def settings(self, settings: Mapping[SettingCodes, int]) -> None:
+    def settings(self, settings: Mapping[int, int]) -> None:
         """Send SETTINGS."""
+        self.say(self._framing.settings_frame(settings))
+
+    def say(self, frames: bytes) -> None:
+        """Send frames that the framing knows nothing of."""
         self.collect()
-        self._out.append(self._framing.settings_frame(settings))
+        self._out.append(frames)
 
     def goaway(self, code: int, debug: bytes, last_stream: int) -> None:
         """Send GOAWAY; the framing goes on."""
         self._framing.close_connection(code, debug, last_stream)
 
-    def respond(self, stream: int, headers: list[tuple[bytes, bytes]], body: bytes) -> bool:
-        """Send an answer. False if the sender has cancelled the stream meanwhile."""
+    def respond(
+        self,
+        stream: int,
+        headers: list[tuple[bytes, bytes]],
+        body: bytes,
+        bend: Callable[[bytes], bytes] | None = None,
+    ) -> bool:
+        """Send an answer. False if the sender has cancelled the stream meanwhile.
+
+        Args:
+            stream: an open one.
+            headers: `:status` first.
+            body: may be empty.
+            bend: makes other frames of those that are the answer; not asked where the body has to wait for credit.
+        """
+        if bend is not None:
+            self.collect()
+        before = len(self._out)
         try:
             self._framing.send_headers(stream, headers, end_stream=not body)
         except ProtocolError:
@@ -96,15 +119,21 @@ class Wire:
         self._unflushed += 1
         if body:
             self._send_body(stream, body)
+        if bend is not None and stream not in self._blocked_bodies:
+            self.collect()
+            straight = b"".join(self._out[before:])
+            self._out[before:] = [bend(straight)]
         return True
 
-    def reset(self, stream: int, code: int) -> None:
-        """Send RST_STREAM, unless the stream is closed already."""
+    def reset(self, stream: int, code: int, *, twice: bool = False) -> None:
+        """Send RST_STREAM, unless the stream is closed already; and STREAM_CLOSED after it."""
         try:
             self._framing.reset_stream(stream, code)
         except ProtocolError:
             return
         self._unflushed += 1
+        if twice:
+            self.say(b"\x00\x00\x04\x03\x00" + stream.to_bytes(4) + _STREAM_CLOSED.to_bytes(4))
 
     def cancelled(self, stream: int) -> None:
         """The sender has reset a stream: what is left of its answer has no taker."""
@@ -118,50 +147,91 @@ class Wire:
 
     def give_credit(self, event: DataReceived) -> None:
         """Let the sender send as much again as it has sent, now or when credit is no longer withheld."""
-        if self.withhold_credit:
-            self._withheld.append(event)
-        else:
-            self._framing.acknowledge_received_data(event.flow_controlled_length or 0, event.stream_id)
+        size = event.flow_controlled_length or 0
+        if not self.withhold_credit:
+            self._framing.acknowledge_received_data(size, event.stream_id)
+            return
+        for name, stream in (("connection", None), ("stream", event.stream_id)):
+            if self.withhold_credit in (True, name):
+                self._withheld.append((stream, size))
+            else:
+                self._widen(stream, size)
 
     def give_withheld_credit(self) -> None:
         """Give back what was withheld, unless it still is."""
-        if not self.withhold_credit:
-            withheld, self._withheld = self._withheld, []
-            for event in withheld:
-                self.give_credit(event)
+        withheld, self._withheld = self._withheld, []
+        for stream, size in withheld:
+            if self.withhold_credit in (True, "connection" if stream is None else "stream"):
+                self._withheld.append((stream, size))
+            else:
+                self._widen(stream, size)
+
+    def _widen(self, stream: int | None, size: int) -> None:
+        if size:
+            with contextlib.suppress(ProtocolError):  # the stream may be closed
+                self._framing.increment_flow_control_window(size, stream)
 
     def collect(self) -> None:
         """Take over what h2 has ready; it throws that away when it reads a GOAWAY."""
         if data := self._framing.data_to_send():
             self._out.append(data)
 
-    def flush(self) -> None:
-        """Hand everything to the transport; before the first SETTINGS nothing is."""
-        if not self._greeted or self._transport is None:
+    def flush(self, *, ungreeted: bool = False) -> None:
+        """Hand everything to the transport; before the first SETTINGS nothing is, unless that is wanted."""
+        if self._transport is None or not (self._greeted or ungreeted):
             return
         self.collect()
         self._unflushed = 0
         if self._out:
             data = b"".join(self._out)
             self._out.clear()
-            self._transport.write(without_ping_acks(data) if self.ignore_ping else data)
+            if self._mute:
+                return
+            if self.ignore_ping or self.ping_delay_s:
+                data, acks = without_ping_acks(data)
+                if acks and not self.ignore_ping:
+                    get_running_loop().call_later(self.ping_delay_s, self._write_late, acks)
+            if data:
+                self._transport.write(data)
+
+    def _write_late(self, frames: bytes) -> None:
+        if self._transport is not None and not self._mute:
+            self._transport.write(frames)
 
     def close(self) -> None:
         """Write what is due, then close_notify and FIN."""
         self.flush()
         if self._transport is not None:
+            # asyncio's TLS, told of the end while reading is paused, waits for it to go on before it closes.
+            self._transport.resume_reading()
             self._transport.close()
             self._transport = None
 
     def abort(self) -> None:
         """Reset the TCP connection: what was written and has not arrived is lost."""
-        if self._transport is None:
-            return
-        sock: socket.socket | None = self._transport.get_extra_info("socket")
+        if self._transport is not None:
+            reset(self._transport)
+            self._transport = None
+
+    def end_half(self) -> None:
+        """FIN without a word of TLS; nothing more is written, and what comes is still read."""
+        self.flush()
+        self._mute = True
+        sock: socket.socket | None = self._transport.get_extra_info("socket") if self._transport else None
         if sock is not None:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        self._transport.abort()
-        self._transport = None
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_WR)
+
+    def vanish(self) -> None:
+        """Neither read nor write any more, and say nothing of it."""
+        self._mute = True
+        self.pause_reading()
+
+    def forget_and_close(self) -> None:
+        """Close a connection that has fallen silent before."""
+        if self._transport is not None:
+            self._transport.abort()
+            self._transport = None
 
     def pause_reading(self) -> None:
         """Take nothing more from the sender for now."""
@@ -170,7 +240,7 @@ class Wire:
 
     def resume_reading(self) -> None:
         """Take from the sender again."""
-        if self._transport is not None:
+        if self._transport is not None and not (self.stop_reading or self._mute):
             self._transport.resume_reading()
 
     def _send_body(self, stream: int, body: bytes) -> None:
