@@ -74,7 +74,7 @@ async def test_what_was_pushed_can_be_read(whole: Whole) -> None:
     assert read(before, "skerry_outbox_oldest_seconds") == 0
 
     headers = {"X-netmera-api-key": REST}
-    answer = await whole.client.put("/v1/activities/final", params={"wait": 20}, json=MATCH, headers=headers)
+    answer = await whole.client.put("/v1/activities/final", params={"wait": 10}, json=MATCH, headers=headers)
     assert answer.json()["settled"], answer.text
     found = await samples(whole)
 
@@ -99,7 +99,7 @@ async def test_what_was_pushed_can_be_read(whole: Whole) -> None:
 async def test_every_metric_that_is_declared_is_shown(whole: Whole) -> None:
     from skerry import metrics
 
-    await whole.client.put("/v1/activities/final", params={"wait": 20}, json=MATCH, headers={"X-netmera-api-key": REST})
+    await whole.client.put("/v1/activities/final", params={"wait": 10}, json=MATCH, headers={"X-netmera-api-key": REST})
     text = (await whole.client.get("/metrics")).text
     families = {family.name: family for family in text_string_to_metric_families(text)}
     for one in vars(metrics).values():

@@ -396,8 +396,11 @@ class Sender:
         return answers
 
     def _count(self, chunk: Chunk, framed: Framed, answers: Answers) -> None:
+        """The verdicts are on disk."""
         sent = len(answers.accepted) + len(answers.others)
         self.to_verdict.add((self._clock() - _due(chunk)) / 1000, sent)
+        if answers.others:
+            self._wake()  # what is sent again may be due before this lane's nap is over
         self.verdicts.update(framed.verdicts.values())
         self.verdicts[Verdict.ACCEPTED] += len(answers.accepted)
         for answer in answers.others:
