@@ -113,7 +113,7 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
             readers=settings.store.readers,
             announce=lambda: bus.wake(EVENTS, WEBHOOKS),
         ) as store,
-        ApnsClient(_pool(settings)) as pushes,
+        ApnsClient(pool_settings(settings)) as pushes,
         _poster(settings) as poster,
     ):
         ring = KeyRing.at(settings.key_ring)
@@ -248,7 +248,8 @@ class _Health:
         return checks
 
 
-def _pool(settings: Settings) -> PoolSettings:
+def pool_settings(settings: Settings) -> PoolSettings:
+    """How routes are treated, for the service and for tools that push beside it."""
     apns = settings.apns
     return PoolSettings(
         max_connections=apns.max_connections,
