@@ -43,6 +43,8 @@ def known() -> dict[str, set[str]]:
         labels = set(api._labelnames)
         if api._type == "counter":
             found[f"{api._name}_total"] = labels
+        elif api._type == "gauge":
+            found[api._name] = labels
         else:
             found |= {f"{api._name}_{part}": labels | ({"le"} if part == "bucket" else set()) for part in PARTS}
     return found
