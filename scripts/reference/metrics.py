@@ -6,7 +6,9 @@ from reference import markdown
 
 INTRODUCTION = """
 `GET /metrics` answers in Prometheus' text format, without a key: keep it inside your network.
-[Running in production](../how-to/run-in-production.md#monitoring) says which of these are worth an alert.
+[Running in production](../how-to/run-in-production.md#monitoring) says which of these are worth an alert,
+and [Monitor](../how-to/monitor.md) has a dashboard of them. On Linux there are also the `process_…` metrics of
+Prometheus' own client: CPU time, memory, open files.
 """
 
 
@@ -22,5 +24,6 @@ def _rows(exposition: str) -> Iterator[list[str]]:
     for line in exposition.splitlines():
         if line.startswith("# HELP"):
             name, meaning = line.removeprefix("# HELP ").split(" ", 1)
-            if not name.endswith("_created"):  # the moment that a counter began, beside each counter
+            # Beside each counter there is the moment that it began; and the process's own differ between systems.
+            if name.startswith("skerry_") and not name.endswith("_created"):
                 yield [f"`{name}`", kinds[name], meaning]

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from typing import cast
 
 import structlog
-from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
+from prometheus_client import CollectorRegistry, ProcessCollector
 from starlette.types import ASGIApp
 
 from skerry import __version__
@@ -33,7 +31,8 @@ from skerry.domain.chunk import Lane
 from skerry.domain.ids import Millis
 from skerry.domain.timer import TimerKind
 from skerry.domain.verdict import RetryPolicy
-from skerry.domain.webhook import AttemptOutcome, RetrySchedule
+from skerry.domain.webhook import RetrySchedule
+from skerry.metrics import ServiceMetrics
 from skerry.receipts.feed import Feed
 from skerry.receipts.service import Receipts
 from skerry.receipts.webhooks.addresses import AddressRules
@@ -114,7 +113,7 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
             readers=settings.store.readers,
             announce=lambda: bus.wake(EVENTS, WEBHOOKS),
         ) as store,
-        ApnsClient(_pool(settings)) as pushes,
+        ApnsClient(pool_settings(settings)) as pushes,
         _poster(settings) as poster,
     ):
         ring = KeyRing.at(settings.key_ring)
@@ -182,8 +181,10 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
             wake=lambda: bus.wake(WEBHOOKS),
         )
         feed = Feed(store, lambda: bus.listen(EVENTS), lambda: bus.wake(EVENTS))
+        known = ServiceMetrics(store, pushes.stats, sender, webhook_sender, clock=now)
         metrics = CollectorRegistry()
-        metrics.register(_Gauges(store, pushes, sender, webhook_sender))
+        metrics.register(known)
+        ProcessCollector(registry=metrics)
         tasks = [
             asyncio.create_task(_supervised(work), name=name)
             for name, work in (
@@ -196,7 +197,7 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
         ]
         receipts = Receipts(store)
         services = Services(apps, activities, desired, registry, receipts, webhooks, feed, _Health(store, tasks))
-        api: ASGIApp = build_api(services, _api(settings), metrics, clock=now)
+        api: ASGIApp = build_api(services, _api(settings), metrics, clock=now, refresh=known.refresh)
         if settings.http.simulator_url:
             api = SimulatorPassage(api, settings.http.simulator_url)
         try:
@@ -247,50 +248,8 @@ class _Health:
         return checks
 
 
-class _Gauges(Collector):
-    """What the parts know of themselves, read when `/metrics` is asked."""
-
-    def __init__(
-        self, store: SqliteStore, pushes: ApnsClient, sender: Sender, webhooks: WebhookSender
-    ) -> None:  # fmt: skip
-        self._webhooks = webhooks
-        self._store = store
-        self._pushes = pushes
-        self._sender = sender
-
-    def collect(self) -> Iterable[Metric]:
-        verdicts = CounterMetricFamily("skerry_pushes", "Pushes by what became of them.", labels=["verdict"])
-        for verdict, count in self._sender.verdicts.items():
-            verdicts.add_metric([verdict.name.lower()], count)
-        reasons = CounterMetricFamily("skerry_push_refusals", "Refusals by APNs' reason.", labels=["reason"])
-        for reason, count in self._sender.reasons.items():
-            reasons.add_metric([reason], count)
-        streams = GaugeMetricFamily("skerry_apns_open_streams", "Pushes awaiting APNs' answer.", labels=["endpoint"])
-        limit = GaugeMetricFamily("skerry_apns_stream_limit", "Streams that APNs allows.", labels=["endpoint"])
-        queued = GaugeMetricFamily("skerry_apns_queued", "Pushes waiting for a stream.", labels=["endpoint"])
-        for route in self._pushes.stats().routes:
-            streams.add_metric([route.endpoint], route.open_streams)
-            limit.add_metric([route.endpoint], route.stream_limit)
-            queued.add_metric([route.endpoint], route.queued)
-        stats = self._store.stats()
-        waiting = GaugeMetricFamily("skerry_store_queue", "Writes waiting for the writer.", value=stats.queue_length)
-        commits = CounterMetricFamily("skerry_store_commits", "Commits since the start.", value=stats.commits)
-        works = CounterMetricFamily("skerry_store_works", "Units of work that shared them.", value=stats.works)
-        broadcasts = CounterMetricFamily("skerry_broadcasts", "Broadcasts by what became of them.", labels=["outcome"])
-        for outcome, count in self._sender.broadcasts.items():
-            broadcasts.add_metric([outcome.name.lower()], count)
-        attempts = CounterMetricFamily(
-            "skerry_webhook_attempts", "Requests to webhooks by what became of them.", labels=["outcome"]
-        )
-        for became in AttemptOutcome:
-            attempts.add_metric([became.value], self._webhooks.outcomes[became])
-        pending = GaugeMetricFamily(
-            "skerry_webhook_pending", "Events that webhooks are still to be told of.", value=self._webhooks.pending
-        )
-        return [broadcasts, verdicts, reasons, streams, limit, queued, waiting, commits, works, attempts, pending]
-
-
-def _pool(settings: Settings) -> PoolSettings:
+def pool_settings(settings: Settings) -> PoolSettings:
+    """How routes are treated, for the service and for tools that push beside it."""
     apns = settings.apns
     return PoolSettings(
         max_connections=apns.max_connections,

@@ -45,16 +45,26 @@ from skerry.domain.ids import Millis
 log = structlog.get_logger()
 
 
+async def _as_it_is() -> None:
+    """The registry needs no preparation."""
+
+
 def build_api(
-    services: Services, settings: ApiSettings, registry: CollectorRegistry, *, clock: Callable[[], Millis]
+    services: Services,
+    settings: ApiSettings,
+    registry: CollectorRegistry,
+    *,
+    clock: Callable[[], Millis],
+    refresh: Callable[[], Awaitable[None]] = _as_it_is,
 ) -> Starlette:
-    """The whole API over its services; `registry` is what `/metrics` shows."""
+    """The whole API over its services; `registry` is what `/metrics` shows, after `refresh`."""
     metrics = ApiMetrics(registry)
 
     async def openapi(_: Request) -> Response:
         return JSONResponse(document)
 
     async def exposition(_: Request) -> Response:
+        await refresh()
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     routes = [

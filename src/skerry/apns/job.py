@@ -75,6 +75,8 @@ class Job:
         self.deadline = deadline
         """By the loop's clock."""
         self.outcomes = Outcomes(bytearray(len(self.tokens)))
+        self._clock = asyncio.get_running_loop().time
+        self._since = self._clock()
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.renewed: set[int] = set()
         """Places that were refused for an expired provider token once: a second time is final."""
@@ -125,6 +127,8 @@ class Job:
         if not self._waiting and self._again:
             self._waiting, self._again = self._again, []
         taken, self._waiting = self._waiting[:count], self._waiting[count:]
+        if isinstance(taken, range):  # what is written again is not
+            self.outcomes.waits.append((self._clock() - self._since, len(taken)))
         return taken
 
     def put_back(self, place: int) -> None:

@@ -146,6 +146,7 @@ class RoutePool:
             connections=states,
             open_streams=sum(session.open_streams for session in alive),
             stream_limit=sum(session.stream_limit or 0 for session in alive),
+            window=sum(session.window for session in alive if session.accepting),
             queued=sum(job.waiting for lane in (self._urgent, self._large) for job in lane),
             token_age=self._tokens.age(self._route.credential),
             gate=self._gate.closed.value if self._gate.closed else None,

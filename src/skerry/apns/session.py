@@ -151,6 +151,11 @@ class Session(Generic[OwnerT]):
         return max(0, (frames.LARGEST_STREAM_ID - self._next_id) // 2 + 1)
 
     @property
+    def window(self) -> int:
+        """Octets of bodies that the peer would take on this connection now."""
+        return max(0, self._send_window)
+
+    @property
     def runs(self) -> list[Run[OwnerT]]:
         """The runs with open streams, oldest first."""
         return list(self._runs)

@@ -18,6 +18,8 @@ class RouteStats:
     open_streams: int
     stream_limit: int
     """Summed over open connections."""
+    window: int
+    """Octets of bodies that the peers would take now, summed over connections that take pushes."""
     queued: int
     token_age: float | None
     """Seconds since the provider token was signed."""

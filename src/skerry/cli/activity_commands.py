@@ -57,7 +57,7 @@ def list_activities(
 
     async def work() -> Slice[ActivityReceipt]:
         async with open_admin(load(data_dir=data)) as admin:
-            return await admin.receipts.activities((await _app(admin, app)).app_id, ended=ended, maximum=limit)
+            return await admin.receipts.activities((await app_of(admin, app)).app_id, ended=ended, maximum=limit)
 
     found = asyncio.run(work())
     if as_json:
@@ -97,7 +97,7 @@ def show(
 
     async def work() -> tuple[ActivityReceipt, list[RevisionReceipt], Slice[CardReceipt]]:
         async with open_admin(load(data_dir=data)) as admin:
-            owner = await _app(admin, app)
+            owner = await app_of(admin, app)
             found = await admin.receipts.activity(owner.app_id, activity)
             if found is None:
                 raise RefusedError(
@@ -126,7 +126,8 @@ def show(
         console.print(f"More cards follow: --after {shown.items[-1].number if shown.items else after}")
 
 
-async def _app(admin: Admin, name: str | None) -> App:
+async def app_of(admin: Admin, name: str | None) -> App:
+    """The app that was named, or the only one there is."""
     if name is not None:
         return await admin.apps.named(name)
     apps = await admin.apps.list()

@@ -13,6 +13,7 @@ from skerry.cli import activity_commands, app_commands, key_commands
 from skerry.cli.demo import demo
 from skerry.cli.dev import dev
 from skerry.cli.doctor import doctor
+from skerry.cli.send_test import send_test
 from skerry.cli.serve import serve
 from skerry.domain.errors import RefusedError
 from skerry.settings import CONFIG_VARIABLE, WrongSettingsError
@@ -29,6 +30,7 @@ cli.command()(serve)
 cli.command()(dev)
 cli.command()(demo)
 cli.command()(doctor)
+cli.command()(send_test)
 cli.add_typer(app_commands.commands, name="app")
 cli.add_typer(key_commands.commands, name="key")
 cli.add_typer(activity_commands.commands, name="activity")

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from skerry.delivery.channel_keeper import ChannelKeeper
+from skerry.delivery.durations import Durations
 from skerry.delivery.framing import NO_CHANNELS, Framed, Shipment, frame
 from skerry.delivery.planner import Planner
 from skerry.delivery.ports import AppDirectory, PushService, Transaction
@@ -117,6 +118,10 @@ class Sender:
         """How many refusals by APNs' reason."""
         self.broadcasts: Counter[Outcome] = Counter()
         """How many broadcasts ended how."""
+        self.to_wire = Durations()
+        """From the commit that made pushes due to their first writing."""
+        self.to_verdict = Durations()
+        """And to the commit of what became of them."""
 
     async def run(self) -> None:
         """Recover what a dead sender left, then send until cancelled."""
@@ -232,7 +237,7 @@ class Sender:
                 accepted=answers.accepted,
             )
         )
-        self._count(framed, answers)
+        self._count(claimed.chunk, framed, answers)
 
     async def _send_broadcast(self, claimed: Claimed) -> None:
         """One push to each of the activity's channels; it may be repeated, as an update may."""
@@ -285,7 +290,7 @@ class Sender:
             chunk = await self._store.write(
                 self._settle_work(claimed, chunk, framed, answers, last=place == len(windows) - 1)
             )
-            self._count(framed, answers)
+            self._count(claimed.chunk, framed, answers)
             if self._stopping and chunk.state is ChunkState.LEASED:
                 await self._store.write(lambda tx, chunk=chunk: _hand_back(tx, chunk, self._clock()))  # type: ignore[misc]
                 return
@@ -382,11 +387,20 @@ class Sender:
             )
             sends.append(self._pushes.send(target.route, batch))
         answers = Answers()
+        waited = (self._clock() - _due(chunk)) / 1000
         for shipment, outcomes in zip(shipments, await asyncio.gather(*sends), strict=True):
             answers.take(shipment, outcomes)
+            if not chunk.attempt:
+                for seconds, count in outcomes.waits:
+                    self.to_wire.add(waited + seconds, count)
         return answers
 
-    def _count(self, framed: Framed, answers: Answers) -> None:
+    def _count(self, chunk: Chunk, framed: Framed, answers: Answers) -> None:
+        """The verdicts are on disk."""
+        sent = len(answers.accepted) + len(answers.others)
+        self.to_verdict.add((self._clock() - _due(chunk)) / 1000, sent)
+        if answers.others:
+            self._wake()  # what is sent again may be due before this lane's nap is over
         self.verdicts.update(framed.verdicts.values())
         self.verdicts[Verdict.ACCEPTED] += len(answers.accepted)
         for answer in answers.others:
@@ -412,6 +426,11 @@ def _claimed(tx: Transaction, chunk: Chunk) -> Claimed | None:
     recipients = tx.outbox.start_recipients(chunk, revision.attributes_type or "")
     standing = tx.desired.get(chunk.activity_id)
     return Claimed(chunk, activity, revision, newer, recipients, standing is not None and standing.uses_channel)
+
+
+def _due(chunk: Chunk) -> Millis:
+    """When its pushes were to go out: as soon as it was committed, or later where it was to wait on purpose."""
+    return chunk.created_at if chunk.attempt else max(chunk.created_at, chunk.due_at)
 
 
 def _listener(environment: Environment) -> Recipient:

@@ -109,6 +109,8 @@ class Outcomes:
     causes: dict[int, str] = field(default_factory=dict)
     """Why a push is `NOT_PROCESSED` or `UNKNOWN`, where that is known: `goaway`, `refused_stream`, `timeout`,
     `connection_lost`, `connect_failed`, `deadline`, `shutdown`, `credential`."""
+    waits: list[tuple[float, int]] = field(default_factory=list)
+    """How many pushes were written for the first time how many seconds after they were handed over."""
 
     def counts(self) -> Mapping[Outcome, int]:
         """How many of each outcome."""
