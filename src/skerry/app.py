@@ -40,6 +40,8 @@ from skerry.receipts.webhooks.post import WebhookPoster
 from skerry.receipts.webhooks.sender import WebhookSender, WebhookSettings
 from skerry.receipts.webhooks.service import Webhooks
 from skerry.registry.apps import Apps
+from skerry.registry.audiences import Audiences
+from skerry.registry.segments import Segments
 from skerry.registry.service import Registry
 from skerry.settings import Settings
 from skerry.simulator.passage import SimulatorPassage
@@ -196,7 +198,11 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
             )
         ]
         receipts = Receipts(store)
-        services = Services(apps, activities, desired, registry, receipts, webhooks, feed, _Health(store, tasks))
+        audiences: Audiences[SqliteTransaction] = Audiences(store, clock=now)
+        segments: Segments[SqliteTransaction] = Segments(store, clock=now)
+        services = Services(
+            apps, activities, desired, registry, receipts, webhooks, feed, _Health(store, tasks), audiences, segments
+        )
         api: ASGIApp = build_api(services, _api(settings), metrics, clock=now, refresh=known.refresh)
         if settings.http.simulator_url:
             api = SimulatorPassage(api, settings.http.simulator_url)

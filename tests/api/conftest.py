@@ -14,6 +14,7 @@ from skerry.api.app import build_api
 from skerry.api.ports import ApiSettings, Services
 from skerry.domain.activity import Activity
 from skerry.domain.app import Address, ApiKey, App, KeyKind, KeyProblem, Principal
+from skerry.domain.audience import Audience, Quantifier, TagCondition
 from skerry.domain.card import CardStatus
 from skerry.domain.commands import ReportResult
 from skerry.domain.desired import Outcome
@@ -28,9 +29,11 @@ from skerry.domain.ids import (
     RevisionNumber,
     Seconds,
 )
+from skerry.domain.preview import Count, Doubt, Missing, NotStartable, Preview, Sample
 from skerry.domain.receipt import ActivityReceipt, CardReceipt, PushResult, PushStats, RevisionReceipt, Slice
 from skerry.domain.revision import RevisionKind
-from skerry.domain.user import DeviceInfo, Page
+from skerry.domain.segment import SegmentSize, SegmentUsers, StoredSegment
+from skerry.domain.user import DeviceInfo, Page, UserContact
 from skerry.domain.verdict import Verdict
 from skerry.domain.webhook import Attempt, DeadLetter, Webhook, WebhookId, WebhookState
 from skerry.receipts.feed import Beginning
@@ -40,6 +43,14 @@ NOW = Millis(1_767_225_600_000)
 REST_KEY, SDK_KEY, OFFICE_KEY, STRICT_KEY = "rest-key", "sdk-key", "office-key", "strict-key"
 APP = App(AppId(7), "Matches", "com.example.matches", NOW)
 TOKEN = "ab" * 32
+SEGMENT = StoredSegment(3, "vip", Audience(tags=TagCondition(Quantifier.ANY, ("vip",))), NOW, NOW)
+PREVIEW = Preview(
+    matched=12,
+    startable=10,
+    not_startable={NotStartable.NO_START_TOKEN: Count(2, (Sample("i-1", "u-1"), Sample("i-2", None)))},
+    doubts={Doubt.PUSH_OFF: Count(1, (Sample("i-3", None),))},
+    users_without_device=Missing(1, ("u-9",)),
+)
 
 
 class Recorded:
@@ -113,6 +124,8 @@ class Api:
     registry: Recorded
     receipts: Recorded
     webhooks: Recorded
+    audiences: Recorded
+    segments: Recorded
     health: FakeHealth
     app: Any
     client: httpx2.AsyncClient
@@ -120,7 +133,8 @@ class Api:
     @property
     def calls(self) -> list[tuple[str, tuple[Any, ...], dict[str, Any]]]:
         """All that any service was asked."""
-        return [*self.activities.calls, *self.registry.calls, *self.receipts.calls, *self.webhooks.calls]
+        services = (self.activities, self.registry, self.receipts, self.audiences, self.segments, self.webhooks)
+        return [call for service in services for call in service.calls]
 
     async def post(self, operation: str, body: Any = None, **options: Any) -> httpx2.Response:
         """POST under `/rest/3.0/`; bytes go out as they are, anything else as JSON."""
@@ -203,13 +217,26 @@ def assemble(settings: ApiSettings | None = None, *, client_address: str = "203.
     health = FakeHealth()
     outcome = Outcome(activity, (RevisionNumber(3),), created=True, priority=10)
     desired = Recorded({"put": outcome, "end": outcome})
-    services = Services(Keys(), activities, desired, registry, receipts, webhooks, EndedFeed(), health)
+    audiences = Recorded({"preview": PREVIEW})
+    segments = Recorded(
+        {
+            "save": SEGMENT,
+            "find": SEGMENT,
+            "remove": SEGMENT,
+            "all": [SEGMENT],
+            "sizes": [SegmentSize(3, "vip", 1200)],
+            "users": SegmentUsers("vip", (UserContact("u-1", "+90", None),), more=False),
+        }
+    )
+    services = Services(
+        Keys(), activities, desired, registry, receipts, webhooks, EndedFeed(), health, audiences, segments
+    )
     app = build_api(services, settings or ApiSettings(), CollectorRegistry(), clock=lambda: now)
     transport = httpx2.ASGITransport(app=app, client=(client_address, 50000))
     client = httpx2.AsyncClient(
         transport=transport, base_url="http://skerry.test", headers={"X-Netmera-Api-Key": REST_KEY}
     )
-    return Api(activities, registry, receipts, webhooks, health, app, client)
+    return Api(activities, registry, receipts, webhooks, audiences, segments, health, app, client)
 
 
 @pytest.fixture(scope="session")

@@ -366,14 +366,14 @@ async def test_a_group_id_that_is_too_long(api):
 # Routes
 
 
-@pytest.mark.parametrize("path", ["/rest/3.0/getSegments", "/rest/3.0/nothing", "/", "/rest/3.0/sendNotification/"])
+@pytest.mark.parametrize("path", ["/rest/3.0/getPushStatus", "/rest/3.0/nothing", "/", "/rest/3.0/sendNotification/"])
 async def test_an_unknown_route_answers_with_a_problem_document(api, path):
     answer = await api.client.get(path)
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
     problem = answer.json()
-    assert set(problem) == {"type", "title", "status", "detail", "instance"}
-    assert (problem["status"], problem["instance"]) == (404, path)
+    assert set(problem) == {"type", "title", "status", "code", "detail", "instance"}
+    assert (problem["status"], problem["code"], problem["instance"]) == (404, "not_found", path)
 
 
 async def test_a_wrong_method_names_the_right_one(api):

@@ -4,7 +4,17 @@ from typing import Any
 
 import pytest
 
-from skerry.domain.audience import Audience, ProfileCondition, ProfileGroup, Quantifier, TagCondition
+from skerry.domain.audience import (
+    Audience,
+    ProfileCondition,
+    ProfileGroup,
+    Quantifier,
+    Segment,
+    SegmentCondition,
+    TagCondition,
+)
+from skerry.domain.location import Circle
+from skerry.domain.segment import UnknownSegmentError
 
 ANY, ALL, NONE = Quantifier.ANY, Quantifier.ALL, Quantifier.NONE
 TOKEN = "AB" * 32
@@ -12,6 +22,10 @@ TOKEN = "AB" * 32
 
 def tags(quantifier: Quantifier, *names: str) -> Audience:
     return Audience(tags=TagCondition(quantifier, names))
+
+
+def segments(quantifier: Quantifier, *names: str) -> Audience:
+    return Audience(segments=SegmentCondition(quantifier, tuple(map(Segment, names))))
 
 
 def profile(*conditions: ProfileCondition | ProfileGroup) -> Audience:
@@ -68,6 +82,14 @@ async def ask(api: Any, target: Any, **root: Any) -> Any:
             ),
         ),
         ({"pa": {"a": "x"}}, profile(is_("a", "x"))),
+        ({"segment": "a"}, segments(ANY, "a")),
+        ({"segment": ["a", "b"]}, segments(ANY, "a", "b")),
+        ({"segment": {"$and": ["a", "b"]}}, segments(ALL, "a", "b")),
+        ({"segment": {"$not": "a"}}, segments(NONE, "a")),
+        (
+            {"location": {"latitude": 41.037, "longitude": 28, "radius": 2.5}},
+            Audience(location=Circle(41.037, 28.0, 2.5)),
+        ),
         ({"pa": {"a": ["x", "y"]}}, profile(is_("a", "x", "y"))),
     ],
 )
@@ -120,7 +142,14 @@ async def test_a_token_that_cannot_be_one_matches_nobody_as_an_unknown_user_does
         ({"profile": {"$nor": {"a": 1}}}, "target.profile.$nor"),
         ({"profile": {"$or": 1}}, "target.profile.$or"),
         ({"profile": {"$or": {}}}, "target.profile.$or"),
-        ({"location": {"latitude": 1, "longitude": 2, "radius": 3}}, "target.location"),
+        ({"segment": 1}, "target.segment"),
+        ({"segment": {"$xor": ["a"]}}, "target.segment"),
+        ({"location": 1}, "target.location"),
+        ({"location": {"latitude": 1, "longitude": 2}}, "target.location.radius"),
+        ({"location": {"latitude": 91, "longitude": 2, "radius": 3}}, "target.location.latitude"),
+        ({"location": {"latitude": 1, "longitude": "2", "radius": 3}}, "target.location.longitude"),
+        ({"location": {"latitude": 1, "longitude": 2, "radius": 0}}, "target.location.radius"),
+        ({"location": {"latitude": 1, "longitude": 2, "radius": 30_000}}, "target.location.radius"),
         ({"email": "a@b.c"}, "target.email"),
         ({"msisdn": "+90"}, "target.msisdn"),
         ({"extId": [""]}, "target.extId"),
@@ -135,7 +164,8 @@ async def test_a_malformed_target_is_named(api, target, path):
     assert not api.calls
 
 
-async def test_there_are_no_segments(api):
+async def test_a_segment_that_there_is_not(api):
+    api.activities.answers["send"] = UnknownSegmentError("vip")
     answer = await ask(api, {"segment": "vip"})
     assert (answer.status_code, answer.json()) == (400, {"code": 5042, "error": "Segment not found"})
 

@@ -6,6 +6,7 @@ field of `User` or `Installation` and a line in `candidate`.
 """
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from skerry.domain.audience import (
@@ -22,15 +23,23 @@ from skerry.domain.audience import (
     ProfileCondition,
     ProfileGroup,
     Quantifier,
+    Segment,
+    SegmentCondition,
     TagCondition,
     matches,
 )
 from skerry.domain.card import CardStatus
-from skerry.domain.ids import AppId, DeviceId, Millis, UserId
+from skerry.domain.ids import ActivityId, AppId, CardNumber, DeviceId, Millis, UserId
+from skerry.domain.location import Circle, Location
 from skerry.domain.plan import Reachable
+from skerry.domain.preview import Doubt, NotStartable, is_too_old
+from skerry.domain.rollout import Rollout
+from skerry.domain.segment import AudienceTooComplexError
 from skerry.store import audience_json
+from skerry.store.sqlite import membership
 from skerry.store.sqlite.activities import ActivityRecords
 from skerry.store.sqlite.audiences import AudienceRecords
+from skerry.store.sqlite.devices import DeviceRecords
 from skerry.store.sqlite.users import UserRecords
 
 APPS = (AppId(1), AppId(2))
@@ -41,6 +50,8 @@ EXT_IDS = ("user-1", "User-1", "ünïcode", "1")
 TAGS = ("vip", "VIP", "o'clock")
 ATTRIBUTES = ("city", "City", '$.a"b')
 TOKENS = tuple(f"{number:02x}" * 16 for number in range(5))
+SPOTS = ((0.0, 0.0), (0.0, 179.9), (0.0, -179.9), (90.0, 0.0), (89.9, 120.0), (-90.0, 7.0), (41.0, 29.0), (41.1, 29.0))
+VERSIONS = (None, "", "17", "17.1.2", "17.2", "18.0", "9.3", "x.9", "17.x", "17.", " 17.1", "1234567890123.1")
 SCALARS: tuple[str | int | float | bool, ...] = ("", "a", "A", "1", "true", "O'Hara ü", 0, 1, 1.0, 0.5, True, False)
 
 
@@ -63,6 +74,10 @@ class Installation:
     start_tokens: tuple[tuple[str, str, bool], ...]
     """Attributes type, token, and whether APNs has called it dead."""
     card_token: str | None
+    spot: tuple[float, float] | None = None
+    os_version: str | None = None
+    environment: str | None = None
+    push_enabled: bool = True
 
     @property
     def can_be_started(self) -> bool:
@@ -89,7 +104,13 @@ class Population:
             tags=user.tags if user else frozenset(),
             profile=user.profile if user else {},
             is_last_active=one is self._last_active(one),
+            device_id=DeviceId(self._number(one)),
+            installation_id=f"i-{self._number(one)}",
+            place=Location(*one.spot, Millis(0)).place if one.spot else None,
         )
+
+    def _number(self, one: Installation) -> int:
+        return next(number for number, other in enumerate(self.installations, 1) if other is one)
 
     def _last_active(self, one: Installation) -> Installation:
         if one.user is None:
@@ -125,6 +146,10 @@ def populations(draw: st.DrawFn) -> Population:
         push_token=optional_token,
         start_tokens=start_tokens,
         card_token=optional_token,
+        spot=st.none() | st.sampled_from(SPOTS),
+        os_version=st.sampled_from(VERSIONS),
+        environment=st.sampled_from((None, "production", "sandbox")),
+        push_enabled=st.booleans(),
     )
     return Population(users, tuple(draw(st.lists(installation, min_size=1, max_size=6))))
 
@@ -147,14 +172,28 @@ MEMBERS: dict[str, st.SearchStrategy[Any]] = {
     "tags": st.builds(TagCondition, quantifiers, st.lists(st.sampled_from(TAGS), max_size=3).map(tuple)),
     "profile": groups,
     "last_active_device": st.booleans(),
+    "installation_ids": st.lists(st.sampled_from(("i-1", "i-2", "i-9")), max_size=2, unique=True).map(tuple),
+    "location": st.builds(
+        lambda spot, radius: Circle(*spot, radius),
+        st.sampled_from(SPOTS),
+        st.sampled_from((0.001, 12.0, 30.0, 20_100.0)),
+    ),
+    "rollout": st.builds(Rollout, st.integers(0, 10_000), st.sampled_from(("", "spring"))),
 }
 
 
 @st.composite
-def audiences(draw: st.DrawFn) -> Audience:
-    """One or two members; everyone where there is none."""
+def audiences(draw: st.DrawFn, level: int = 0) -> Audience:
+    """One or two members; everyone where there is none. Segments and exclusions are audiences of the same kind."""
     names = draw(st.lists(st.sampled_from(sorted(MEMBERS)), unique=True, max_size=2))
-    return Audience(everyone=not names, **{name: draw(MEMBERS[name]) for name in names})
+    members = {name: draw(MEMBERS[name]) for name in names}
+    if level < 2 and draw(st.integers(0, 2)) == 0:
+        members["exclude"] = draw(audiences(level + 1))
+    if level < 2 and draw(st.integers(0, 2)) == 0:
+        inner = st.builds(Segment, st.sampled_from("ab"), audiences(level + 1))
+        segments = st.lists(inner, max_size=2).map(tuple)
+        members["segments"] = draw(st.builds(SegmentCondition, quantifiers, segments))
+    return Audience(everyone=not names, **members)
 
 
 @pytest.fixture(scope="module")
@@ -202,9 +241,15 @@ class stored:  # noqa: N801 -- reads as a phrase: `with stored(…)`
         execute = self._connection.execute
         execute(
             "INSERT INTO devices (device_id, app_id, installation_id, user_id, platform, push_token, created_at,"
-            " last_active_at) VALUES (?, ?, ?, ?, ?, ?, 0, ?)",
-            (device_id, one.app_id, f"i-{device_id}", user_id, one.platform, one.push_token, one.last_active_at),
+            " last_active_at, os_version, environment, push_enabled) VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?)",
+            (
+                *(device_id, one.app_id, f"i-{device_id}", user_id, one.platform, one.push_token, one.last_active_at),
+                *(one.os_version, one.environment, one.push_enabled),
+            ),
         )
+        if one.spot:
+            location = Location(*one.spot, Millis(0))
+            DeviceRecords(self._connection).locate(one.app_id, DeviceId(device_id), location)
         for attributes_type, token, dead in one.start_tokens:
             execute(
                 "INSERT INTO start_tokens (app_id, device_id, attributes_type, token, token_time, registered_at,"
@@ -339,3 +384,119 @@ def test_an_audience_waits_in_a_table_unchanged(audience: Audience) -> None:
     again = audience_json.decode(audience_json.encode(audience))
     assert again == audience
     assert repr(again) == repr(audience), "1, 1.0 and true are different values"
+
+
+def why_not(one: Installation, *, running: bool) -> NotStartable | None:
+    """Why a device cannot be started; None: it can."""
+    types = {(attributes_type, dead) for attributes_type, _, dead in one.start_tokens}
+    if not one.is_ios:
+        return NotStartable.NOT_IOS
+    if not one.can_be_started:
+        if any(dead and attributes_type in ("", TYPE) for attributes_type, dead in types):
+            return NotStartable.TOKEN_DEAD
+        if types:
+            alive = any(not dead for _, dead in types)
+            return NotStartable.WRONG_TYPE if alive else NotStartable.TOKEN_DEAD
+        return NotStartable.IOS_TOO_OLD if is_too_old(one.os_version) else NotStartable.NO_START_TOKEN
+    return NotStartable.ALREADY_RUNNING if running else None
+
+
+@pytest.fixture(params=[0, membership.FEW], ids=["masks", "lists"])
+def _few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sets of any size as masks, and then as lists: both ways of looking an id up."""
+    monkeypatch.setattr(membership, "FEW", request.param)
+
+
+@pytest.mark.usefixtures("_few")
+@settings(
+    max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(population=populations(), audience=audiences())
+def test_a_preview_counts_each_device_under_the_first_reason_that_holds(
+    connection: sqlite3.Connection, population: Population, audience: Audience
+) -> None:
+    with stored(connection, population) as records:
+        for app_id in APPS:
+            # The only activity of an app has the app's number; a card of it with a token is one that runs.
+            found = records.preview(app_id, audience, TYPE, (ActivityId(app_id), CardNumber(0), Millis(0)))
+            matching = [
+                one
+                for one in population.installations
+                if one.app_id == app_id and matches(audience, population.candidate(one))
+            ]
+            reasons = [(one, why_not(one, running=bool(one.card_token))) for one in matching]
+            startable = [one for one, reason in reasons if reason is None]
+            assert (found.matched, found.startable) == (len(matching), len(startable))
+            counts = Counter(reason for _, reason in reasons if reason is not None)
+            assert {reason: one.count for reason, one in found.not_startable.items()} == counts
+            doubts = Counter(
+                {
+                    Doubt.ENVIRONMENT_UNKNOWN: sum(one.environment is None for one in startable),
+                    Doubt.PUSH_OFF: sum(not one.push_enabled for one in startable),
+                }
+            )
+            assert {doubt: one.count for doubt, one in found.doubts.items()} == +doubts
+            for reason, one in found.not_startable.items():
+                of_it = {population.candidate(device).installation_id for device, why in reasons if why is reason}
+                assert {sample.installation_id for sample in one.samples} == of_it
+
+
+@pytest.mark.usefixtures("_few")
+@settings(
+    max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(population=populations(), audience=audiences(), platform=st.sampled_from(("IOS", "ANDROID")))
+def test_the_users_of_a_segment_are_those_with_a_device_in_it(
+    connection: sqlite3.Connection, population: Population, audience: Audience, platform: str
+) -> None:
+    with stored(connection, population) as records:
+        expected_users = {
+            population.candidate(one).ext_id
+            for one in population.installations
+            if one.app_id == APPS[0]
+            and one.user is not None
+            and one.platform.upper() == platform
+            and matches(audience, population.candidate(one))
+        }
+        assert records.count_users(APPS[0], audience, platform) == len(expected_users)
+        listed = [one.ext_id for one in records.users(APPS[0], audience, platform, 10, 0)]
+        assert sorted(listed) == sorted(filter(None, expected_users))
+        paged = [one.ext_id for page in range(4) for one in records.users(APPS[0], audience, platform, 1, page)]
+        assert paged == listed
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_versions_mean_the_same_to_the_database(connection: sqlite3.Connection, version: str | None) -> None:
+    population = of_one_app(User("user-1", frozenset(), {}), start_tokens=(), os_version=version)
+    with stored(connection, population) as records:
+        found = records.preview(APPS[0], Audience(everyone=True), TYPE, None)
+    wanted = NotStartable.IOS_TOO_OLD if is_too_old(version) else NotStartable.NO_START_TOKEN
+    assert set(found.not_startable) == {wanted}
+
+
+def test_a_preview_shows_ten_devices_of_each_kind_and_says_whose_they_are(connection: sqlite3.Connection) -> None:
+    users = [User(f"user-{number}", frozenset(), {}) for number in range(25)]
+    with stored(connection, of_one_app(*users, start_tokens=())) as records:
+        found = records.preview(APPS[0], Audience(everyone=True), TYPE, None).not_startable[NotStartable.NO_START_TOKEN]
+    assert found.count == 25
+    assert [(one.installation_id, one.ext_id) for one in found.samples] == [
+        (f"i-{number + 1}", f"user-{number}") for number in range(10)
+    ]
+
+
+def test_sets_that_would_fill_the_memory_are_refused(
+    connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(membership, "FEW", 0)
+    monkeypatch.setattr(membership, "MOST_BYTES", 3)
+    population = of_one_app(*(User(f"user-{number}", frozenset({"vip"}), {}) for number in range(5)))
+    audience = Audience(tags=TagCondition(Quantifier.ANY, ("vip",)))
+    with stored(connection, population) as records, pytest.raises(AudienceTooComplexError, match="take some out"):
+        records.preview(APPS[0], audience, TYPE, None)
+
+
+def test_a_long_list_of_ids_is_read_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(membership, "_PIECE", 7)
+    ids = [1, 3, 20, 21, 300, 4000, 4001, 50_000]
+    read = [one for piece in membership._pieces(f"[{','.join(map(str, ids))}]") for one in piece]
+    assert read == ids

@@ -103,7 +103,7 @@ async def test_starts_that_nobody_counts_go_with_the_rest(bench):
 
 async def test_a_start_that_is_still_being_spread_out_keeps_its_revision(bench):
     activity = await _started(bench, None)
-    await bench.sql("INSERT INTO plans VALUES (NULL, 1, ?, 1, x'7b7d', 0, NULL, 0, 0)", activity.activity_id)
+    await bench.sql("INSERT INTO plans VALUES (NULL, 1, ?, 1, x'7b7d', 0, NULL, 0, 0, NULL)", activity.activity_id)
     await _sweep(bench, 5_000)
     assert await _revisions(bench) == [1, 2]
 

@@ -18,6 +18,7 @@ from skerry.domain import activity as rules
 from skerry.domain.activity import Activity, End, Phase
 from skerry.domain.card import Card, CardStatus, TokenReport, close, report_token
 from skerry.domain.device import Device, DeviceEvent
+from skerry.domain.errors import RefusedError
 from skerry.domain.event import Event, EventKind, of_card
 from skerry.domain.ids import AppId, CardNumber, DeviceId, GroupId, Millis, RevisionNumber, Seconds
 from skerry.domain.revision import RevisionKind
@@ -77,7 +78,11 @@ class CardEvents:
             if activity.phase is not Phase.RUNNING or over:
                 continue
             kind = activity.attributes_type or ""
-            if tx.audiences.includes(device.app_id, standing.audience, device.device_id, kind):
+            try:
+                whom = self._delivery.looked_up(tx, activity, standing.audience)
+            except RefusedError:
+                continue  # a segment has been deleted since: nobody joins by it
+            if tx.audiences.includes(device.app_id, whom, device.device_id, kind):
                 self._delivery.plan_late_start(tx, activity, standing.start, device.device_id)
 
     def on_close(self, tx: Transaction, device: Device, event: DeviceEvent, now: Millis) -> str:

@@ -328,5 +328,7 @@ def _keys(audience: Audience) -> Iterator[str]:
     """What devices answer to that may come to match the audience: its names where it has some, else everybody."""
     if audience.ext_ids is not None:
         yield from (f"u:{one}" for one in audience.ext_ids)
+    elif audience.installation_ids is not None:
+        yield from (f"d:{one}" for one in audience.installation_ids)
     else:
         yield "*"

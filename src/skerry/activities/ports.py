@@ -222,7 +222,22 @@ class Delivery(Protocol):
     def plan_start(
         self, tx: Transaction, activity: Activity, revision: Revision, audience: Audience, pace: Pace
     ) -> None:
-        """Spread a start out over an audience: now where it is small, else slice by slice."""
+        """Spread a start out over an audience: now where it is small, else slice by slice.
+
+        Its segments are looked up now, once and for all (`domain.segment` says why).
+
+        Raises:
+            UnknownSegmentError: if the audience names a segment that there is not.
+            AudienceTooComplexError: if it has too many conditions with those of its segments.
+        """
+
+    def looked_up(self, tx: Transaction, activity: Activity, audience: Audience) -> Audience:
+        """The audience with what its segments stand for now, and its rollout drawn for the activity.
+
+        Raises:
+            UnknownSegmentError: if the audience names a segment that there is not.
+            AudienceTooComplexError: if it has too many conditions with those of its segments.
+        """
 
     def plan_late_start(self, tx: Transaction, activity: Activity, start: RevisionNumber, device_id: DeviceId) -> bool:
         """A start for one device that has come to match; False: it runs there, or a swipe keeps it away."""

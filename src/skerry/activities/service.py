@@ -35,6 +35,8 @@ class Activities:
 
         Raises:
             PayloadTooLargeError: if the push could not be sent; nothing was changed.
+            UnknownSegmentError: if the audience names a segment that there is not.
+            AudienceTooComplexError: if it has too many conditions with those of its segments.
             IdempotencyConflictError: if the idempotency key was used for another request.
         """
 
@@ -69,6 +71,8 @@ class Activities:
         Raises:
             UnknownNotificationError: if an entry names a key that no definition has.
             PayloadTooLargeError: if an entry's push could not be sent.
+            UnknownSegmentError: if an entry's audience names a segment that there is not.
+            AudienceTooComplexError: if an entry's audience has too many conditions with those of its segments.
             IdempotencyConflictError: if the idempotency key was used for another request.
         """
 

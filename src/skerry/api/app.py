@@ -26,21 +26,25 @@ from skerry.api.rest3.errors import (
     OVERLOADED,
     TOO_LARGE,
     UNKNOWN_MESSAGE,
+    UNKNOWN_SEGMENT,
     ErrorKind,
     Rest3Error,
     invalid,
 )
 from skerry.api.routes import Route, table
 from skerry.api.schemas import EXPOSITION, OBJECT
+from skerry.api.v1.segments import AudienceHandlers
 from skerry.domain.errors import (
     FieldRefusedError,
     IdempotencyConflictError,
     OverloadedError,
     PayloadTooLargeError,
     RefusedError,
+    SurveyTooLongError,
     UnknownNotificationError,
 )
 from skerry.domain.ids import Millis
+from skerry.domain.segment import UnknownSegmentError
 
 log = structlog.get_logger()
 
@@ -67,8 +71,9 @@ def build_api(
         await refresh()
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
+    handlers = Handlers(services, settings, metrics, clock)
     routes = [
-        *table(Handlers(services, settings, metrics, clock)),
+        *table(handlers, AudienceHandlers(services.audiences, services.segments, handlers)),
         Route("GET", "/openapi.json", "openapi", "This description", openapi, answer=OBJECT, public=True),
         Route(
             "GET",
@@ -133,6 +138,8 @@ def _rest3_error(error: Exception) -> Rest3Error:  # noqa: PLR0911 - one return 
             return Rest3Error(TOO_LARGE)
         case UnknownNotificationError():
             return Rest3Error(UNKNOWN_MESSAGE)
+        case UnknownSegmentError():
+            return Rest3Error(UNKNOWN_SEGMENT)
         case OverloadedError():
             return Rest3Error(OVERLOADED, retry_after=error.retry_after)
         case IdempotencyConflictError():
@@ -163,6 +170,9 @@ def _problem_answer(error: Exception, request: Request) -> Response:
         case FieldRefusedError():
             wrong = [FieldError(error.field, error.problem, error.fix)]
             answer, retry_after = problem(422, "Refused", str(error), path, wrong, code="invalid_field"), None
+        case SurveyTooLongError():
+            answer = problem(503, "Took too long", str(error), path, code="survey_too_long")
+            retry_after = error.limit
         case RefusedError():
             answer, retry_after = problem(400, "Refused", str(error), path), None
         case _:

@@ -63,3 +63,11 @@ PUT: dict[str, Any] = {
 }
 
 WEBHOOK: dict[str, Any] = {"url": "https://example.com/skerry", "kinds": ["activity.*", "card.lost"]}
+_AUDIENCE: dict[str, Any] = {
+    "tags": {"$and": ["football", "goals"]},
+    "location": {"latitude": 41.0370, "longitude": 28.9850, "radius": 25},
+    "exclude": {"segment": "staff"},
+    "percent": 12.5,
+}
+PREVIEW: dict[str, Any] = {"audience": _AUDIENCE, "attributes_type": "MatchLiveScoreWidgetAttributes"}
+SEGMENT: dict[str, Any] = {"audience": {"profile": {"city": ["Istanbul", "Izmir"], "vip": True}}}

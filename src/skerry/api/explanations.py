@@ -67,6 +67,22 @@ Standard Webhooks has it. The secret is shown once. A webhook that had failed be
     "listDeadLetters": "By event. What is past the retention of events is not there any more.",
     "replayDeadLetters": "Each begins with its first attempt.",
     "resendEvent": "Whatever kinds the webhook wants, and whether it was told of the event before or not.",
+    "getSegments": """
+Segments are stored with `PUT /v1/segments/{name}`. A user counts who has a device of the header's platform in the
+segment; `type` is always DYNAMIC. An app with many large segments waits a second for each.
+""",
+    "getSegmentUsers": "An unknown segment is 400 with code 5042. `nextPage` is null on the last page.",
+    "previewAudience": """
+Nothing is started or stored. A device that cannot be started counts under one reason, the first that holds of: it is no
+iPhone or iPad; its start token is dead; it has tokens for other attributes types only; its iOS is older than 17.2; it
+has no start token; the activity runs on it. `matched` is `startable` and all of these. `doubts` are among the
+startable, and a device may have both.
+""",
+    "putSegment": """
+Segments may be made of others. A start looks up what a name stands for once, when it is accepted; who belongs to it is
+asked while the start is spread out.
+""",
+    "deleteSegment": "409 where other segments are made of it; the answer names them.",
     "healthz": "503 when a background loop has ended for good. For the process manager.",
     "readyz": "503 with what is wrong where the store cannot be read. For the load balancer.",
     "metrics": "See the reference of metrics.",

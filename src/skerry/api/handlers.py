@@ -246,7 +246,7 @@ class Handlers:
         maximum, offset = queries.page(request)
         page = await self._services.registry.device_tokens(app_id, maximum, offset)
         more = offset + len(page.items) < page.total
-        following = self._following(request, maximum, offset) if more else None
+        following = self.following(request, maximum, offset) if more else None
         return JSONResponse({"nextPage": following, "total": page.total, "devices": list(page.items)})
 
     async def get_push_stats(self, request: Request) -> Response:
@@ -279,10 +279,11 @@ class Handlers:
         )
         if found is None:
             raise Rest3Error(UNKNOWN_MESSAGE)
-        following = self._following(request, maximum, offset) if found.more else None
+        following = self.following(request, maximum, offset) if found.more else None
         return JSONResponse({"nextPage": following, "list": [statistics.result(one) for one in found.items]})
 
-    def _following(self, request: Request, maximum: int, offset: int) -> str:
+    def following(self, request: Request, maximum: int, offset: int) -> str:
+        """The address of the page after this one, as the caller would write it."""
         return queries.following(request, scheme(request, self._settings.trusted_proxies), maximum, offset)
 
     def _window(self, request: Request) -> tuple[Millis, Millis]:
@@ -299,7 +300,7 @@ class Handlers:
         request.state.app_id = principal.app.app_id
         report, user_token = read_report(await self._read(request), self._clock)
         address = bucket_of(client_address(request, trusted))
-        count = len(report.events)
+        count = max(len(report.events), 1)
         wait = self._by_installation.take(f"{principal.app.app_id}/{report.installation_id}", count)
         wait = wait or self._by_address.take(address, count)
         if wait:
@@ -341,6 +342,14 @@ class Handlers:
         return JSONResponse({"status": "ok" if good else "unavailable", "checks": checks}, 200 if good else 503)
 
     # Requests
+
+    async def app_of(self, request: Request) -> AppId:
+        """Whose REST key this is."""
+        return (await self._principal(request)).app.app_id
+
+    async def app_and_body(self, request: Request) -> tuple[AppId, bytes]:
+        """The same, and what was sent."""
+        return await self._body(request)
 
     async def _principal(self, request: Request) -> Principal:
         return await self.intake.principal(request)

@@ -6,7 +6,7 @@ from typing import Any
 
 from skerry.api.explanations import EXPLANATIONS
 from skerry.api.routes import Route
-from skerry.api.schemas import PARAMETERS, PROFILE
+from skerry.api.schemas import PARAMETERS, PROFILE, Schema
 
 REST3_ERROR = {
     "type": "object",
@@ -56,7 +56,10 @@ _REFUSALS = {
     "422": "A field is wrong; the answer names it",
     "429": "Too many requests or too much to write: try again after Retry-After seconds",
     "500": "It could not be done; the log has the reason under the answer's X-Request-Id",
+    "503": "It took too long and was given up: try again after Retry-After seconds",
 }
+_RARE = frozenset({"503"})
+"""Only where a route says so."""
 
 
 def describe(routes: Sequence[Route], version: str) -> dict[str, Any]:
@@ -98,26 +101,34 @@ def _operation(route: Route) -> dict[str, Any]:
         content = {"schema": route.body} if route.example is None else {"schema": route.body, "example": route.example}
         operation["requestBody"] = {"required": not route.optional_body, "content": {"application/json": content}}
     parameters = [
-        {"name": name, "in": "path", "required": True, "schema": PARAMETERS[name]}
-        for name in _IN_PATH.findall(route.path)
-    ] + [
-        {"name": name, "in": "query", "required": required, "schema": PARAMETERS[name]}
-        for name, required in route.query.items()
+        *(("path", name, True) for name in _IN_PATH.findall(route.path)),
+        *(("query", name, required) for name, required in route.query.items()),
+        *(("header", name, required) for name, required in route.headers.items()),
     ]
     if parameters:
-        operation["parameters"] = parameters
+        operation["parameters"] = [
+            {"name": name, "in": place, "required": required, "schema": _parameter(route, name)}
+            for place, name, required in parameters
+        ]
     if not route.public:
         operation["security"] = [{"sdkKey": []}, {"restKey": []}] if route.name in _BY_DEVICES else [{"restKey": []}]
     return operation
 
 
+def _parameter(route: Route, name: str) -> Schema:
+    return PARAMETERS.get(f"{route.name}.{name}") or PARAMETERS[name]
+
+
 def _errors(route: Route) -> dict[str, Any]:
     if route.path.startswith("/rest/"):
         return {
-            status: _error(status, "Rest3Error", "application/json") for status in _REFUSALS if status not in _OURS_ONLY
+            status: _error(status, "Rest3Error", "application/json")
+            for status in _REFUSALS
+            if status not in {*_OURS_ONLY, *_RARE}
         }
     if not route.public:
-        return {status: _error(status, "Problem", "application/problem+json") for status in _REFUSALS}
+        statuses = [status for status in _REFUSALS if status not in _RARE or status in route.refusals]
+        return {status: _error(status, "Problem", "application/problem+json") for status in statuses}
     if route.name in _CHECKS:
         return {"503": {"description": "Not now", "content": {"application/json": {"schema": route.answer}}}}
     return {}

@@ -7,12 +7,15 @@ from typing import Any, Protocol
 
 from skerry.domain.activity import Activity, End, Update
 from skerry.domain.app import Address, KeyProblem, Network, Principal
+from skerry.domain.audience import Audience
 from skerry.domain.commands import BulkStart, Idempotency, ReportResult, Send, Template
 from skerry.domain.desired import Desired, Outcome, Standing
 from skerry.domain.device import DeviceEvent, DeviceReport
 from skerry.domain.event import EventFilter, EventId, EventPage
 from skerry.domain.ids import AppId, CardNumber, GroupId, Millis, NotificationKey, RevisionNumber
+from skerry.domain.preview import Preview
 from skerry.domain.receipt import ActivityReceipt, CardReceipt, PushResult, PushStats, RevisionReceipt, Slice
+from skerry.domain.segment import SegmentSize, SegmentUsers, StoredSegment
 from skerry.domain.user import DeviceInfo, Page, UserRegistration
 from skerry.domain.webhook import Attempt, DeadLetter, WebhookState, WebhookWish
 
@@ -84,6 +87,27 @@ class Registry(Protocol):
     async def fire(
         self, app_id: AppId, ext_id: str, event: DeviceEvent, *, installation_id: str | None, device_token: str | None
     ) -> None: ...  # fmt: skip
+
+
+class Audiences(Protocol):
+    """Questions about audiences."""
+
+    async def preview(
+        self, app_id: AppId, audience: Audience, attributes_type: str, activity: GroupId | None
+    ) -> Preview: ...  # fmt: skip
+
+
+class Segments(Protocol):
+    """Audiences under a name."""
+
+    async def save(self, app_id: AppId, name: str, audience: Audience) -> StoredSegment: ...
+    async def find(self, app_id: AppId, name: str) -> StoredSegment | None: ...
+    async def all(self, app_id: AppId) -> list[StoredSegment]: ...
+    async def remove(self, app_id: AppId, name: str) -> StoredSegment | None: ...
+    async def sizes(self, app_id: AppId, platform: str) -> list[SegmentSize]: ...
+    async def users(
+        self, app_id: AppId, segment_id: int, platform: str, maximum: int, offset: int
+    ) -> SegmentUsers | None: ...  # fmt: skip
 
 
 class Receipts(Protocol):
@@ -174,6 +198,8 @@ class Services:
     webhooks: Webhooks
     feed: Feed
     health: Health
+    audiences: Audiences
+    segments: Segments
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,22 @@ class FieldError:
     fix: str
 
 
+CODES = {
+    400: "bad_request",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "timeout",
+    409: "conflict",
+    413: "too_large",
+    422: "malformed_field",
+    429: "overloaded",
+    500: "internal_error",
+    503: "unavailable",
+}
+"""The `code` of a problem that has no narrower one: what a program looks at, where `detail` is for people."""
+
+
 class ProblemError(Exception):
     """A refused request. Nothing was changed."""
 
@@ -51,6 +67,7 @@ def problem(
         "type": "about:blank",
         "title": title,
         "status": status,
+        "code": code or CODES.get(status, "refused"),
         "detail": detail,
         "instance": instance,
     }

@@ -10,9 +10,11 @@ from starlette.responses import Response
 from skerry.api import examples, schemas
 from skerry.api.handlers import Handlers
 from skerry.api.schemas import OBJECT, Schema
+from skerry.api.v1 import audience_schemas
 from skerry.api.v1 import event_schemas as told
 from skerry.api.v1 import schemas as own
 from skerry.api.v1.activity_handlers import ActivityHandlers
+from skerry.api.v1.segments import AudienceHandlers
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -39,9 +41,13 @@ class Route:
     """Other statuses of success."""
     optional_body: bool = False
     """Whether the body may be left out."""
+    headers: dict[str, bool] = field(default_factory=dict)
+    """As `query`; the key's own header left out."""
+    refusals: tuple[str, ...] = ()
+    """Statuses of problems that only some operations have."""
 
 
-def table(handlers: Handlers) -> list[Route]:
+def table(handlers: Handlers, audiences: AudienceHandlers) -> list[Route]:
     """Every operation of the API."""
     return [
         *_live_activities(handlers),
@@ -49,7 +55,9 @@ def table(handlers: Handlers) -> list[Route]:
         *_readings(handlers),
         *_activities(handlers.activities),
         *_events(handlers),
+        *_segment_readings(audiences),
         *_own(handlers),
+        *_audiences(audiences),
     ]
 
 
@@ -251,6 +259,85 @@ def _events(handlers: Handlers) -> list[Route]:
         Route("POST", one + "/events/{event_id}:resend", "resendEvent", "Tell a webhook of one event, again if need be",
               hooks.resend, answer=OBJECT),
     ]  # fmt: skip
+
+
+def _segment_readings(handlers: AudienceHandlers) -> list[Route]:
+    platform = {"X-netmera-os": True}
+    return [
+        Route(
+            "GET",
+            "/rest/3.0/getSegments",
+            "getSegments",
+            "All segments, with how many users they have",
+            handlers.get_segments,
+            answer=audience_schemas.SEGMENT_SIZES,
+            headers=platform,
+        ),
+        Route(
+            "GET",
+            "/rest/3.0/getSegmentUsers",
+            "getSegmentUsers",
+            "The users of a segment",
+            handlers.get_segment_users,
+            answer=audience_schemas.SEGMENT_USERS,
+            query={"id": True, "max": False, "offset": False},
+            headers=platform,
+        ),
+    ]
+
+
+def _audiences(handlers: AudienceHandlers) -> list[Route]:
+    one = "/v1/segments/{name}"
+    return [
+        Route(
+            "POST",
+            "/v1/audiences:preview",
+            "previewAudience",
+            "How many devices a start would reach, and why not the others",
+            handlers.preview,
+            audience_schemas.PREVIEW_REQUEST,
+            audience_schemas.PREVIEW,
+            example=examples.PREVIEW,
+            refusals=("503",),
+        ),
+        Route(
+            "GET",
+            "/v1/segments",
+            "listSegments",
+            "All segments",
+            handlers.list_segments,
+            answer=audience_schemas.SEGMENTS,
+        ),
+        Route(
+            "PUT",
+            one,
+            "putSegment",
+            "Store an audience under a name",
+            handlers.put_segment,
+            audience_schemas.SEGMENT_REQUEST,
+            audience_schemas.SEGMENT,
+            example=examples.SEGMENT,
+            refusals=("409",),
+        ),
+        Route(
+            "GET",
+            one,
+            "getSegment",
+            "One segment",
+            handlers.get_segment,
+            answer=audience_schemas.SEGMENT,
+            refusals=("404",),
+        ),
+        Route(
+            "DELETE",
+            one,
+            "deleteSegment",
+            "Forget a segment; answers with what it was",
+            handlers.delete_segment,
+            answer=audience_schemas.SEGMENT,
+            refusals=("404", "409"),
+        ),
+    ]
 
 
 def _own(handlers: Handlers) -> list[Route]:

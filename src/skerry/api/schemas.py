@@ -90,20 +90,40 @@ _TAG_OPERATORS: Schema = {
     "properties": {"$or": NAMES, "$and": NAMES, "$not": NAMES},
     "additionalProperties": False,
 }
+TAG = either(NAMES, _TAG_OPERATORS)
+
+
+def between(low: float, high: float) -> Schema:
+    """A number within bounds."""
+    return {"type": "number", "minimum": low, "maximum": high}
+
+
+LOCATION = fields(
+    ("latitude", "longitude", "radius"),
+    latitude=between(-90, 90),
+    longitude=between(-180, 180),
+    radius=between(0.001, 20_100) | {"description": "Kilometres."},
+) | {"additionalProperties": False}
+
+
+def one_of(names: tuple[str, ...]) -> Schema:
+    """At least one of these members."""
+    return {"anyOf": [{"required": [name]} for name in names]}
+
+
 TARGET: Schema = fields(
     sendToAll={"const": True, "description": "Every device of the app that can be started."},
     extId=said(NAMES, "Users. Who is unknown, or has no device, is skipped and shows in getPushResult."),
     deviceToken=said(NAMES, "Devices, by an ordinary token, a start token or the update token of a card."),
-    tag=said(
-        either(NAMES, _TAG_OPERATORS),
-        "Users with one of these tags; `$and`: with all of them; `$not`: with none of them.",
-    ),
+    tag=said(TAG, "Users with one of these tags; `$and`: with all of them; `$not`: with none of them."),
+    segment=said(TAG, "Devices in one of these segments (PUT /v1/segments/{name}); `$and`, `$not` as with tags."),
     profile=said(PROFILE_REF, "Users by what their profile says."),
     pa=said(PROFILE_REF, "The same as profile; where both are given, both must hold."),
+    location=said(LOCATION, "Devices that last said they were in this circle."),
     lastActiveDevice=said(BOOLEAN, "Of each user, only the device that was active last."),
 ) | {
     "description": "Whom it is for. Members are AND-ed.",
-    "anyOf": [{"required": [name]} for name in ("sendToAll", "extId", "deviceToken", "tag", "profile", "pa")],
+    **one_of(("sendToAll", "extId", "deviceToken", "tag", "segment", "profile", "pa", "location")),
 }
 
 _STATE = said(OBJECT, "What the card shows, as the app's ContentState decodes it. Reaches the phone byte for byte.")
@@ -263,12 +283,19 @@ REPORT = fields(
     appVersion=text(64),
     deviceModel=text(64),
     deviceToken=said(TOKEN, "The ordinary notification token, in hexadecimal."),
-    events=said(items(_event(), 1, 100), "What happened, oldest first."),
+    location=said(
+        either(
+            fields(("latitude", "longitude"), latitude=between(-90, 90), longitude=between(-180, 180), time=DATE),
+            {"const": False},
+        ),
+        "Where the device is, in degrees, for audiences by location; `false`: forget where it was.",
+    ),
+    events=said(items(_event(), 1, 100), "What happened, oldest first; may be left out where there is a location."),
 )
 OUTCOMES = fields(
     ("outcomes",),
     outcomes=items(
-        {"type": "string", "description": "accepted; repeated or stale (nothing changed); or refused: and why."}, 1, 100
+        {"type": "string", "description": "accepted; repeated or stale (nothing changed); or refused: and why."}, 0, 100
     )
     | {"description": "One for each event, in their order."},
 )
@@ -313,6 +340,10 @@ ATTRIBUTE_VALUES = items(
 
 KINDS = [kind.value for kind in EventKind]
 KIND_LISTS = [*KINDS, *sorted({name.partition(".")[0] + ".*" for name in KINDS})]
+
+_SEGMENT_NAME = said(
+    text(128) | {"pattern": "^[^/\\x00]*[^./\\x00][^/\\x00]*$"}, "The segment; not only dots, no slash."
+)
 
 PARAMETERS: dict[str, Schema] = {
     "extId": said(NAME, "The user."),
@@ -369,34 +400,45 @@ PARAMETERS: dict[str, Schema] = {
     },
     "event_id": {"type": "integer", "minimum": 0, "maximum": 10**15 - 1, "description": "An event's id."},
     "limit": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100, "description": "Entries of a page."},
+    "getSegmentUsers.id": {"type": "integer", "minimum": 0, "maximum": _LARGEST, "description": "From getSegments."},
+    "getSegmentUsers.max": {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 10_000,
+        "default": 10_000,
+        "description": "Entries of a page.",
+    },
+    **{f"{of}.name": _SEGMENT_NAME for of in ("putSegment", "getSegment", "deleteSegment")},
+    "X-netmera-os": said({"type": "string", "enum": ["IOS", "ANDROID"]}, "Whose users are meant."),
 }
-"""What each query parameter may be, on whichever operation."""
+"""What each parameter may be, on whichever operation, or on the one that is named before it."""
 
 
-def _nullable(kind: str) -> Schema:
+def nullable(kind: str) -> Schema:
+    """A value of this kind, or null."""
     return {"type": [kind, "null"]}
 
 
-_STRING: Schema = {"type": "string"}
+STRING: Schema = {"type": "string"}
 _MILLIS: Schema = {"type": ["integer", "null"], "description": "Milliseconds since 1970."}
-_NEXT_PAGE = said(_nullable("string"), "Address of the next page; null: this was the last.")
+_NEXT_PAGE = said(nullable("string"), "Address of the next page; null: this was the last.")
 KEY = fields(
     ("notificationKey",),
     notificationKey={"type": "integer", "description": "Names it in sendNotification and in the statistics."},
 )
 USER_PROFILE = fields(
-    ("extId", "profile"), extId=_STRING, profile=said(OBJECT, "Attributes and their values, as they were set.")
+    ("extId", "profile"), extId=STRING, profile=said(OBJECT, "Attributes and their values, as they were set.")
 )
 DEVICES = fields(
     ("extId", "devices"),
-    extId=_STRING,
+    extId=STRING,
     devices={
         "type": "array",
         "items": fields(
             ("platform", "token", "deviceModel", "pushPermitted"),
-            platform=_STRING,
-            token=said(_nullable("string"), "The ordinary notification token, where one is known."),
-            deviceModel=_nullable("string"),
+            platform=STRING,
+            token=said(nullable("string"), "The ordinary notification token, where one is known."),
+            deviceModel=nullable("string"),
             pushPermitted=said(BOOLEAN, "As enablePush and disablePush left it; Live Activities do not ask."),
         ),
     },
@@ -405,7 +447,7 @@ TOKENS = fields(
     ("nextPage", "total", "devices"),
     nextPage=_NEXT_PAGE,
     total={"type": "integer", "description": "Of all pages."},
-    devices={"type": "array", "items": _STRING, "description": "Ordinary notification tokens."},
+    devices={"type": "array", "items": STRING, "description": "Ordinary notification tokens."},
 )
 _STATS = fields(
     ("notificationKey", "status", "startDate", "endDate", "stats"),
@@ -441,16 +483,16 @@ RESULTS = fields(
             ("platform", "status", "errorCode", "errorMsg", "installationId", "extId", "timeStamp"),
             platform={"const": "IOS"},
             status={"enum": ["SUCCESS", "FAILED"]},
-            errorCode=said(_nullable("string"), "8: the token is dead; 1: anything else."),
+            errorCode=said(nullable("string"), "8: the token is dead; 1: anything else."),
             errorMsg=said(
-                _nullable("string"),
+                nullable("string"),
                 "Apple's reason; or NO_DEVICE, NO_START_TOKEN, ALREADY_RUNNING, NO_ANSWER, NOT_PROCESSED.",
             ),
-            installationId=said(_nullable("string"), "The device; null where the user has none."),
-            extId=_nullable("string"),
+            installationId=said(nullable("string"), "The device; null where the user has none."),
+            extId=nullable("string"),
             timeStamp={"type": "integer", "description": "Milliseconds since 1970."},
-            msgTitle=_STRING,
-            msgText=_STRING,
+            msgTitle=STRING,
+            msgText=STRING,
         ),
     },
 )
@@ -460,7 +502,7 @@ READINESS = fields(
     status={"enum": ["ok", "unavailable"]},
     checks={
         "type": "object",
-        "additionalProperties": _STRING,
+        "additionalProperties": STRING,
         "description": "What was looked at, and `ok` or what is wrong with it.",
     },
 )

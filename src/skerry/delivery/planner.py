@@ -11,22 +11,19 @@ from skerry.delivery.ports import Transaction
 from skerry.delivery.settled import tell_if_settled
 from skerry.domain.activity import Activity
 from skerry.domain.audience import Audience
-from skerry.domain.card import Card
+from skerry.domain.card import STARTING_COUNTS_FOR, Card
 from skerry.domain.channel import LINGERS_FOR
 from skerry.domain.chunk import CHANNEL, CHUNK_SIZE, LARGE_AUDIENCE, Chunk, Lane, fresh_verdicts, runs
 from skerry.domain.commands import Pace
 from skerry.domain.ids import CardNumber, ChunkId, DeviceId, Millis, RevisionNumber, Seconds
 from skerry.domain.plan import Plan
 from skerry.domain.revision import Revision, RevisionKind
+from skerry.domain.segment import resolved
 from skerry.domain.unit_of_work import UnitOfWork
 from skerry.domain.verdict import Verdict
 
 SLICE = 5_000
-"""Devices that one transaction spreads out: some 20 ms of the only writer."""
-
-RUNS_FOR: Millis = Millis(8 * 3600 * 1000)
-"""Apple's limit for an activity. A card that was not heard of for longer runs no more: iOS need not wake its app to
-say so. Until then one whose token never came runs, for all we know."""
+"""Devices that one transaction looks at and spreads out: some 20 ms of the only writer."""
 
 
 class Planner:
@@ -44,8 +41,14 @@ class Planner:
     def plan_start(
         self, tx: Transaction, activity: Activity, revision: Revision, audience: Audience, pace: Pace
     ) -> None:  # fmt: skip
-        """Spread a start out over its audience: now where it is small and due, else slice by slice."""
+        """Spread a start out over its audience: now where it is small and due, else slice by slice.
+
+        Raises:
+            UnknownSegmentError: if the audience names a segment that there is not.
+            AudienceTooComplexError: if it has too many conditions with those of its segments.
+        """
         now = self._clock()
+        audience = self.looked_up(tx, activity, audience)
         plan = Plan(
             plan_id=0,
             app_id=activity.app_id,
@@ -64,6 +67,16 @@ class Planner:
             tx.outbox.add_plan(rest)
         else:  # there may be nobody whom it reaches
             tell_if_settled(tx, activity.app_id, activity.activity_id, revision.number, now)
+
+    def looked_up(self, tx: Transaction, activity: Activity, audience: Audience) -> Audience:
+        """The audience with what its segments stand for now, and its rollout drawn for the activity."""
+
+        def find(name: str) -> Audience | None:
+            stored = tx.segments.find(activity.app_id, name)
+            return None if stored is None else stored.audience
+
+        names = tx.activities.names(activity.activity_id) if audience.rollout is not None else []
+        return resolved(audience, find, salt=names[0] if names else "")
 
     def plan_late_start(self, tx: Transaction, activity: Activity, start: RevisionNumber, device_id: DeviceId) -> bool:
         """A start for one device that has come to match; False: it runs there, or a swipe keeps it away.
@@ -106,8 +119,9 @@ class Planner:
 
     def lacks(self, tx: Transaction, activity: Activity, audience: Audience, attributes_type: str) -> bool:
         """Whether anybody of a small audience could be started and does not run the activity."""
-        reachable = tx.audiences.select(activity.app_id, audience, attributes_type, DeviceId(0), self._slice)
-        known = [one.device_id for one in reachable if one.has_start_token]
+        whom = self.looked_up(tx, activity, audience)
+        found = tx.audiences.slice(activity.app_id, whom, attributes_type, DeviceId(0), self._slice, self._slice)
+        known = [one.device_id for one in found.reachable if one.has_start_token]
         unstartable = self._unstartable(tx, activity, known, self._clock())
         return any(one not in unstartable for one in known)
 
@@ -174,8 +188,12 @@ class Planner:
         return len(plans)
 
     def _spread(self, tx: Transaction, plan: Plan, activity: Activity, revision: Revision, now: Millis) -> Plan | None:
-        limit = min(plan.package or self._slice, self._slice)
-        reachable = tx.audiences.select(plan.app_id, plan.audience, revision.attributes_type or "", plan.cursor, limit)
+        quota = plan.left or plan.package
+        limit = min(quota or self._slice, self._slice)
+        found = tx.audiences.slice(
+            plan.app_id, plan.audience, revision.attributes_type or "", plan.cursor, self._slice, limit
+        )
+        reachable = found.reachable
         known = [one.device_id for one in reachable if one.has_start_token]
         unstartable = self._unstartable(tx, activity, known, now)
         if plan.audience.is_small:
@@ -183,19 +201,20 @@ class Planner:
                 why = unstartable.get(one.device_id) if one.has_start_token else "NO_START_TOKEN"
                 if why is not None:
                     tx.rejections.add_miss(activity.activity_id, revision.number, one.device_id, None, why, now)
-        more = len(reachable) == limit
+        more = found.through is not None
         self._add_cards(tx, activity, revision, [one for one in known if one not in unstartable], more=more, now=now)
-        if not more:
+        if found.through is None:
             return None
-        due = Millis(now + plan.interval) if plan.package else now
-        return replace(plan, cursor=reachable[-1].device_id, due_at=due)
+        left = quota - len(reachable) if quota is not None else None
+        due = Millis(now + plan.interval) if left == 0 else now
+        return replace(plan, cursor=found.through, due_at=due, left=left or None)
 
     def _unstartable(
         self, tx: Transaction, activity: Activity, devices: Sequence[DeviceId], now: Millis
     ) -> dict[DeviceId, str]:
         """Which of the devices must not be started, and why."""
         place = activity.activity_id, activity.first_card
-        running = tx.activities.running_on(*place, devices, Millis(now - RUNS_FOR))
+        running = tx.activities.running_on(*place, devices, Millis(now - STARTING_COUNTS_FOR))
         found = dict.fromkeys(running, "ALREADY_RUNNING")
         standing = tx.desired.get(activity.activity_id)
         if standing is not None:

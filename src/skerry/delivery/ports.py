@@ -18,14 +18,16 @@ from skerry.domain.ids import (
     ChannelId,
     ChunkId,
     DeviceId,
+    GroupId,
     Millis,
     RevisionNumber,
     Seconds,
 )
-from skerry.domain.plan import Plan, Reachable
+from skerry.domain.plan import AudienceSlice, Plan, Reachable
 from skerry.domain.push import Environment, Outcomes, PushBatch, Rejected, Result, Route
 from skerry.domain.receipt import Settled
 from skerry.domain.revision import Revision
+from skerry.domain.segment import StoredSegment
 from skerry.domain.timer import TimerKind
 from skerry.domain.verdict import Verdict
 
@@ -111,8 +113,20 @@ class AudienceRecords(Protocol):
         Where the audience is not small, devices without a start token are left out.
         """
 
+    def slice(
+        self, app_id: AppId, audience: Audience, attributes_type: str, after: DeviceId, window: int, limit: int
+    ) -> AudienceSlice:
+        """The same among the next `window` devices of the app only, unless the audience is small."""
+
     def missing_ext_ids(self, app_id: AppId, ext_ids: Sequence[str]) -> list[str]:
         """Which of these users have no iOS device at all."""
+
+
+class SegmentRecords(Protocol):
+    """Audiences under a name."""
+
+    def find(self, app_id: AppId, name: str) -> StoredSegment | None:
+        """The segment with this name."""
 
 
 class RejectionRecords(Protocol):
@@ -177,6 +191,9 @@ class CardRecords(Protocol):
 
     def card(self, activity_id: ActivityId, number: CardNumber) -> Card | None:
         """One card."""
+
+    def names(self, activity_id: ActivityId) -> list[GroupId]:
+        """The activity's names, oldest first."""
 
     def save_card(self, card: Card) -> None:
         """Store what has changed of a card."""
@@ -250,6 +267,8 @@ class Transaction(Protocol):
     def outbox(self) -> OutboxRecords: ...
     @property
     def audiences(self) -> AudienceRecords: ...
+    @property
+    def segments(self) -> SegmentRecords: ...
     @property
     def rejections(self) -> RejectionRecords: ...
     @property

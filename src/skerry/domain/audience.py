@@ -1,13 +1,17 @@
 """Whom a start is for: conditions on users and devices, AND-ed across members (netmera.md 5.2).
 
 The store answers an audience with SQL; `matches` is the same meaning in plain Python, and the two are held against each
-other by tests.
+other by tests. Both want an audience whose segments have been looked up (`domain.segment.resolved`).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+from skerry.domain.ids import DeviceId
+from skerry.domain.location import Circle, Place
+from skerry.domain.rollout import Rollout
 
 
 class Quantifier(StrEnum):
@@ -48,11 +52,27 @@ class ProfileGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class Segment:
+    """A stored audience, by its name. `audience` None: it has not been looked up."""
+
+    name: str
+    audience: "Audience | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentCondition:
+    """Whether a device belongs to segments."""
+
+    quantifier: Quantifier
+    segments: tuple[Segment, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Audience:
     """A conjunction; a member that is None says nothing. At least one member is set.
 
-    Matches *devices*: conditions on users look at the device's user, and a device without one matches only `everyone`
-    and `device_tokens`, and conditions that ask for the absence of something.
+    Matches *devices*: conditions on users look at the device's user, and a device without one matches only `everyone`,
+    what names or places the device itself, and conditions that ask for the absence of something.
     """
 
     everyone: bool = False
@@ -63,11 +83,19 @@ class Audience:
     profile: ProfileGroup | None = None
     last_active_device: bool = False
     """Of each user, only the device that was active last."""
+    installation_ids: tuple[str, ...] | None = None
+    segments: SegmentCondition | None = None
+    location: Circle | None = None
+    """Where the device said it was; a device that never said is nowhere."""
+    exclude: "Audience | None" = None
+    """Whoever belongs to this one is left out. It excludes nobody and draws no share itself."""
+    rollout: Rollout | None = None
+    """Of those who belong, and are not excluded, a share."""
 
     @property
     def is_small(self) -> bool:
         """Whether it names its users or devices, so that it can be resolved within the request."""
-        return self.ext_ids is not None or self.device_tokens is not None
+        return not (self.ext_ids is None and self.device_tokens is None and self.installation_ids is None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +107,9 @@ class Candidate:
     tags: frozenset[str]
     profile: Mapping[str, Any]
     is_last_active: bool = True
+    device_id: DeviceId = DeviceId(0)
+    installation_id: str = ""
+    place: Place | None = None
 
 
 def matches(audience: Audience, candidate: Candidate) -> bool:
@@ -89,6 +120,18 @@ def matches(audience: Audience, candidate: Candidate) -> bool:
         and (audience.tags is None or _tags_match(audience.tags, candidate.tags))
         and (audience.profile is None or _group_matches(audience.profile, candidate.profile))
         and (not audience.last_active_device or candidate.is_last_active)
+        and (audience.installation_ids is None or candidate.installation_id in audience.installation_ids)
+        and (audience.segments is None or _segments_match(audience.segments, candidate))
+        and (audience.location is None or (candidate.place is not None and audience.location.holds(candidate.place)))
+        and not (audience.exclude is not None and matches(audience.exclude, candidate))
+        and (audience.rollout is None or audience.rollout.holds(candidate.device_id))
+    )
+
+
+def _segments_match(condition: SegmentCondition, candidate: Candidate) -> bool:
+    return _combine(
+        condition.quantifier,
+        [one.audience is not None and matches(one.audience, candidate) for one in condition.segments],
     )
 
 

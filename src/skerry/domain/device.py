@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 
 from skerry.domain.ids import AppId, DeviceId, GroupId, Millis, UserId
+from skerry.domain.location import Location
 from skerry.domain.push import Environment
 
 _TOKEN = re.compile(r"(?:[0-9a-f]{2}){8,256}")
@@ -103,6 +104,9 @@ class DeviceReport:
     model: str | None = None
     push_token: str | None = None
     user_proved: bool = True
+    location: Location | None = None
+    forget_location: bool = False
+    """What is known of the device's location is to be deleted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,16 @@ class OverloadedError(RefusedError):
         self.retry_after = retry_after
 
 
+class SurveyTooLongError(RefusedError):
+    """A question about a whole audience took longer than it may, and was given up. `limit` is in seconds."""
+
+    def __init__(self, limit: float) -> None:
+        super().__init__(
+            f"the audience could not be gone through within {limit:.0f} s: ask again, or for fewer conditions"
+        )
+        self.limit = limit
+
+
 class IdempotencyConflictError(RefusedError):
     """The idempotency key was used before with another request."""
 

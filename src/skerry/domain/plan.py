@@ -19,6 +19,8 @@ class Plan:
     cursor: DeviceId = DeviceId(0)
     package: int | None = None
     interval: Millis = Millis(0)
+    left: int | None = None
+    """Devices that the present package still takes; None: all of `package`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +29,11 @@ class Reachable:
 
     device_id: DeviceId
     has_start_token: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AudienceSlice:
+    """Some devices of an audience, by id. `through`: all up to here have been looked at; None: all there are."""
+
+    reachable: list[Reachable]
+    through: DeviceId | None

@@ -24,3 +24,11 @@ class UnitOfWork(Protocol[TxT_co]):
 
     async def read(self, work: Callable[[TxT_co], T]) -> T:
         """Carry out `work` on a snapshot of what is committed. `work` must not write."""
+
+    async def survey(self, work: Callable[[TxT_co], T]) -> T:
+        """As `read`, for what reads millions of rows: it must not keep short reads waiting.
+
+        Raises:
+            OverloadedError: if too many wait already.
+            SurveyTooLongError: if it took longer than a store allows.
+        """

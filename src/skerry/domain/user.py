@@ -29,6 +29,15 @@ class DeviceInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class UserContact:
+    """One entry of `getSegmentUsers`."""
+
+    ext_id: str
+    msisdn: str | None
+    email: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """A slice of a longer list of texts."""
 

@@ -3,10 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
+from skerry.domain.activity import Activity
+from skerry.domain.audience import Audience
 from skerry.domain.device import Device, DeviceEvent, StartToken
 from skerry.domain.event import Event
 from skerry.domain.ids import ActivityId, AppId, CardNumber, DeviceId, GroupId, Millis, UserId
-from skerry.domain.user import UserRegistration
+from skerry.domain.location import Location
+from skerry.domain.preview import Preview
+from skerry.domain.segment import StoredSegment
+from skerry.domain.user import UserContact, UserRegistration
 
 
 class UserRecords(Protocol):
@@ -39,6 +44,8 @@ class DeviceRecords(Protocol):
     def release_token(
         self, app_id: AppId, device_id: DeviceId, token: str
     ) -> list[tuple[ActivityId, CardNumber]]: ...  # fmt: skip
+    def locate(self, app_id: AppId, device_id: DeviceId, location: Location) -> None: ...
+    def forget_location(self, device_id: DeviceId) -> None: ...
     def push_tokens(self, app_id: AppId, maximum: int, offset: int) -> tuple[int, list[str]]: ...
     def erase(self, device_id: DeviceId) -> None: ...
     def erase_mentions(self, app_id: AppId, ext_id: str) -> None: ...
@@ -50,6 +57,40 @@ class EventRecords(Protocol):
     def add(self, event: Event) -> None: ...
 
 
+class SegmentRecords(Protocol):
+    """Audiences under a name."""
+
+    def find(self, app_id: AppId, name: str) -> StoredSegment | None: ...
+    def get(self, app_id: AppId, segment_id: int) -> StoredSegment | None: ...
+    def all(self, app_id: AppId) -> list[StoredSegment]: ...
+    def save(self, app_id: AppId, name: str, audience: Audience, now: Millis) -> None: ...
+    def remove(self, app_id: AppId, name: str) -> None: ...
+
+
+class AudienceRecords(Protocol):
+    """Who is in an audience; for surveys, since most of it reads all devices of an app."""
+
+    def preview(
+        self,
+        app_id: AppId,
+        audience: Audience,
+        attributes_type: str,
+        running: tuple[ActivityId, CardNumber, Millis] | None,
+    ) -> Preview: ...
+    def count_users(self, app_id: AppId, audience: Audience, platform: str) -> int: ...
+    def users(
+        self, app_id: AppId, audience: Audience, platform: str, maximum: int, offset: int
+    ) -> list[UserContact]: ...  # fmt: skip
+    def missing_ext_ids(self, app_id: AppId, ext_ids: Sequence[str]) -> list[str]: ...
+    def missing_installations(self, app_id: AppId, installation_ids: Sequence[str]) -> list[str]: ...
+
+
+class ActivityRecords(Protocol):
+    """Activities, as far as a preview asks whether one runs already."""
+
+    def by_group(self, app_id: AppId, group_id: GroupId) -> Activity | None: ...
+
+
 class Transaction(Protocol):
     """The parts of the store's transaction that this room uses."""
 
@@ -59,6 +100,12 @@ class Transaction(Protocol):
     def devices(self) -> DeviceRecords: ...
     @property
     def events(self) -> EventRecords: ...
+    @property
+    def segments(self) -> SegmentRecords: ...
+    @property
+    def audiences(self) -> AudienceRecords: ...
+    @property
+    def activities(self) -> ActivityRecords: ...
 
 
 TxT_contra = TypeVar("TxT_contra", contravariant=True)

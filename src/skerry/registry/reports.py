@@ -83,6 +83,10 @@ class Reports(Generic[TxT]):
         if device != known or now - known.last_active_at > ACTIVE_STEP or _was_overtaken(tx, device):
             device = replace(device, last_active_at=now)
             tx.devices.save(device)
+        if report.forget_location:
+            tx.devices.forget_location(device.device_id)
+        if report.location is not None:
+            tx.devices.locate(app_id, device.device_id, report.location)
         return device
 
     def _user(self, tx: TxT, known: Device, ext_id: str, *, proved: bool, now: Millis) -> UserId | None:

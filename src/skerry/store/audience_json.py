@@ -1,6 +1,7 @@
-"""An audience as JSON, for the plans that wait in a table.
+"""An audience as JSON, for the plans and segments that wait in a table.
 
-A group's members are told apart by their keys: a group has `conditions`, a condition an `attribute`.
+A group's members are told apart by their keys: a group has `conditions`, a condition an `attribute`. What was written
+by an earlier release lacks the members that have come since.
 """
 
 from collections.abc import Mapping
@@ -8,7 +9,17 @@ from typing import Any
 
 import msgspec
 
-from skerry.domain.audience import Audience, ProfileCondition, ProfileGroup, Quantifier, TagCondition
+from skerry.domain.audience import (
+    Audience,
+    ProfileCondition,
+    ProfileGroup,
+    Quantifier,
+    Segment,
+    SegmentCondition,
+    TagCondition,
+)
+from skerry.domain.location import Circle
+from skerry.domain.rollout import Rollout
 
 
 def encode(audience: Audience) -> bytes:
@@ -18,8 +29,12 @@ def encode(audience: Audience) -> bytes:
 
 def decode(raw: bytes) -> Audience:
     """The audience that `encode` was given; numbers keep their kind (1 stays 1, 1.0 stays 1.0)."""
-    members: dict[str, Any] = msgspec.json.decode(raw)
-    tags, profile = members["tags"], members["profile"]
+    return _audience(msgspec.json.decode(raw))
+
+
+def _audience(members: Mapping[str, Any]) -> Audience:
+    tags, profile, location = members["tags"], members["profile"], members.get("location")
+    segments, exclude, rollout = members.get("segments"), members.get("exclude"), members.get("rollout")
     return Audience(
         everyone=members["everyone"],
         ext_ids=_texts(members["ext_ids"]),
@@ -27,11 +42,26 @@ def decode(raw: bytes) -> Audience:
         tags=None if tags is None else msgspec.convert(tags, TagCondition),
         profile=None if profile is None else _group(profile),
         last_active_device=members["last_active_device"],
+        installation_ids=_texts(members.get("installation_ids")),
+        segments=None if segments is None else _segments(segments),
+        location=None if location is None else msgspec.convert(location, Circle),
+        exclude=None if exclude is None else _audience(exclude),
+        rollout=None if rollout is None else msgspec.convert(rollout, Rollout),
     )
 
 
 def _texts(values: list[str] | None) -> tuple[str, ...] | None:
     return None if values is None else tuple(values)
+
+
+def _segments(members: Mapping[str, Any]) -> SegmentCondition:
+    return SegmentCondition(
+        Quantifier(members["quantifier"]),
+        tuple(
+            Segment(one["name"], None if one["audience"] is None else _audience(one["audience"]))
+            for one in members["segments"]
+        ),
+    )
 
 
 def _group(members: Mapping[str, Any]) -> ProfileGroup:

@@ -37,14 +37,20 @@ def _number(request: Request, name: str, default: int, low: int, high: int) -> i
     return int(text[:_DIGITS])
 
 
-def page(request: Request) -> tuple[int, int]:
+def page(request: Request, *, most: int = MOST_PER_PAGE, default: int = 10) -> tuple[int, int]:
     """`max` and `offset`."""
-    return _number(request, "max", 10, 1, MOST_PER_PAGE), _number(request, "offset", 0, 0, _LARGEST)
+    return _number(request, "max", default, 1, most), _number(request, "offset", 0, 0, _LARGEST)
 
 
 def notification_key(request: Request) -> NotificationKey:
     """`notificationKey`."""
     return NotificationKey(_number(request, "notificationKey", 0, 0, _LARGEST))
+
+
+def segment_id(request: Request) -> int:
+    """`id`, which must be there."""
+    required(request, "id")
+    return _number(request, "id", 0, 0, _LARGEST)
 
 
 def moment(request: Request, name: str) -> Millis | None:

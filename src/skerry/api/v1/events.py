@@ -1,14 +1,17 @@
 """`POST /v1/events`: what an installation of the app reports of itself."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
+from skerry.api import conditions
+from skerry.api.conditions import ConditionError
 from skerry.api.problems import FieldError, ProblemError
 from skerry.api.rest3.fields import NUL, read_date
 from skerry.domain.device import EVENT_NAMES, DeviceEvent, DeviceEventKind, DeviceReport, normal_token
 from skerry.domain.ids import GroupId, Millis
+from skerry.domain.location import Location
 from skerry.domain.push import Environment
 
 MOST_EVENTS = 100
@@ -33,8 +36,9 @@ def read_report(body: bytes, now: Callable[[], Millis]) -> tuple[DeviceReport, s
         raise ProblemError(400, "Invalid JSON", f"the body is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise _refused("body", "is not an object", "send a JSON object with installationId and events")
-    events = value.get("events")
-    if not isinstance(events, list) or not 1 <= len(events) <= MOST_EVENTS:
+    location = _location(value, now)
+    events = [] if location is not None and value.get("events") is None else value.get("events")
+    if not isinstance(events, list) or len(events) > MOST_EVENTS or not (events or location is not None):
         raise _refused("events", "is not a list of 1 to 100 events", "send what has happened, oldest first")
     installation = _text(value, "installationId", most=128)
     if not installation:
@@ -51,6 +55,8 @@ def read_report(body: bytes, now: Callable[[], Millis]) -> tuple[DeviceReport, s
         app_version=_text(value, "appVersion", most=64),
         model=_text(value, "deviceModel", most=64),
         push_token=_token(push_token, "deviceToken") if push_token else None,
+        location=location or None,
+        forget_location=location is False,
     )
     return report, _text(value, "userToken", most=2048)
 
@@ -79,6 +85,23 @@ def _event(value: Any, path: str, now: Callable[[], Millis]) -> DeviceEvent:
         group_id=GroupId(group) if group and kind is not DeviceEventKind.START_TOKEN else None,
         attributes_type=_either(value, ("attributesType", "attributes_type"), path, most=256),
     )
+
+
+def _location(value: dict[str, Any], now: Callable[[], Millis]) -> Location | Literal[False] | None:
+    """Where the device is; False: it wants that forgotten; None: it says nothing."""
+    found = value.get("location")
+    if found is None or found is False:
+        return found
+    if not isinstance(found, dict):
+        raise _refused(
+            "location", "is not an object", "send latitude, longitude and time, or false to have it forgotten"
+        )
+    try:
+        latitude = conditions.number(found.get("latitude"), "location.latitude", -90, 90)
+        longitude = conditions.number(found.get("longitude"), "location.longitude", -180, 180)
+    except ConditionError as error:
+        raise _refused(error.field, "is not in degrees", f"it should {error.should}") from error
+    return Location(latitude, longitude, _time(found, "location", now))
 
 
 def _time(value: dict[str, Any], path: str, now: Callable[[], Millis]) -> Millis:

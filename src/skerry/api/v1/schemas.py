@@ -1,6 +1,7 @@
 """What goes in and comes out of `/v1/activities`, as JSON Schema."""
 
 from skerry.api.schemas import BOOLEAN, DATE, GROUP_ID, MOMENT, OBJECT, Schema, either, fields, items, text
+from skerry.api.v1.audience_schemas import AUDIENCE
 
 COUNT: Schema = {"type": "integer", "minimum": 0}
 NUMBER: Schema = {"type": "integer", "minimum": 0, "maximum": 10**15 - 1}
@@ -26,15 +27,6 @@ ALERT = fields(("title", "body"), title=_TEXT_OR_KEY, body=_TEXT_OR_KEY, sound=t
     "description": "Apple's alert. The phones light up; a start has one in any case, an empty one where you send none."
 }
 STATE = OBJECT | {"description": "The whole state. Reaches the phone byte for byte."}
-AUDIENCE: Schema = (
-    fields(
-        all={"const": True},
-        users=items(text(512), 1),
-        tags=items(text(512), 1),
-    )
-    | {"minProperties": 1, "description": "Who gets the activity; those it does not run on are started."}
-    | _CLOSED
-)
 PUT: Schema = (
     fields(
         ("state",),

@@ -28,6 +28,12 @@ QUEUE_LIMIT = 10_000
 
 READERS = 2
 
+SURVEYS = 16
+"""Works that may wait for the one that surveys: each takes up to a second."""
+
+SURVEY_LIMIT = 10.0
+"""Seconds that a survey may take before it is interrupted."""
+
 SWITCH_INTERVAL = 50e-6
 """Seconds that a thread waits for the interpreter before it insists.
 
@@ -69,6 +75,7 @@ class SqliteStore:
         loop = asyncio.get_running_loop()
         self._writes = WorkQueue("the store's write queue", queue_limit, loop)
         self._reads = WorkQueue("the store's read queue", queue_limit, loop)
+        self._surveys = WorkQueue("the queue of questions about whole audiences", SURVEYS, loop)
         self._writer = Writer(self._writes, announce)
         self._readers = readers
         self._threads: list[threading.Thread] = []
@@ -137,6 +144,16 @@ class SqliteStore:
         self._emptying = asyncio.create_task(asyncio.to_thread(_empty_log, self.path))
         await asyncio.shield(self._emptying)
 
+    async def survey(self, work: Callable[[SqliteTransaction], T]) -> T:
+        """As `read`, for what reads millions of rows: one at a time on a thread of its own, so no short read waits.
+
+        Raises:
+            OverloadedError: if too many wait already.
+            SurveyTooLongError: if it took more than `SURVEY_LIMIT`.
+            StoreClosedError: after `close`.
+        """
+        return cast("T", await self._surveys.submit(work))
+
     def stats(self) -> WriterStats:
         """What the writer has done, and what waits for it."""
         return self._writer.stats()
@@ -149,9 +166,11 @@ class SqliteStore:
         if not threads:
             self._writes.close(0)
             self._reads.close(0)
+            self._surveys.close(0)
         else:
             self._writes.close(1)
-            self._reads.close(len(threads) - 1)
+            self._surveys.close(1)
+            self._reads.close(len(threads) - 2)
         for thread in threads:
             await asyncio.to_thread(thread.join)
         if self._lock is not None:
@@ -167,6 +186,7 @@ class SqliteStore:
 
     async def _start(self) -> None:
         await self._spawn("skerry-writer", self._writer, read_only=False)
+        await self._spawn("skerry-surveyor", Reader(self._surveys, limit=SURVEY_LIMIT), read_only=True)
         for number in range(self._readers):
             await self._spawn(f"skerry-reader-{number}", Reader(self._reads), read_only=True)
 

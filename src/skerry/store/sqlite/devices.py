@@ -5,6 +5,7 @@ from typing import Any
 
 from skerry.domain.device import Device, StartToken
 from skerry.domain.ids import ActivityId, AppId, CardNumber, DeviceId, Millis, UserId
+from skerry.domain.location import Location
 from skerry.domain.push import Environment
 from skerry.store.sqlite import erasure
 
@@ -69,6 +70,20 @@ class DeviceRecords:
                 device.device_id,
             ),
         )
+
+    def locate(self, app_id: AppId, device_id: DeviceId, location: Location) -> None:
+        """Where the device was; an older place than the one that is known changes nothing."""
+        place = location.place
+        self._connection.execute(
+            "INSERT INTO device_locations (device_id, app_id, x, y, z, located_at) VALUES (?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (device_id) DO UPDATE SET x = excluded.x, y = excluded.y, z = excluded.z,"
+            " located_at = excluded.located_at WHERE excluded.located_at >= device_locations.located_at",
+            (device_id, app_id, place.x, place.y, place.z, location.time),
+        )
+
+    def forget_location(self, device_id: DeviceId) -> None:
+        """The device does not want it known where it was."""
+        self._connection.execute("DELETE FROM device_locations WHERE device_id = ?", (device_id,))
 
     def forget_tried_environment(self, device_id: DeviceId) -> None:
         """A new token was reported: the other environment may be tried again."""

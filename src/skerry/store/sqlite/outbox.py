@@ -158,11 +158,11 @@ ADD_PLAN = """
 """
 
 DUE_PLANS = """
-    SELECT plan_id, app_id, activity_id, revision, audience, due_at, cursor, package, interval FROM plans
+    SELECT plan_id, app_id, activity_id, revision, audience, due_at, cursor, package, interval, left FROM plans
     WHERE due_at <= ? ORDER BY due_at, plan_id LIMIT ?
 """
 
-SAVE_PLAN = "UPDATE plans SET cursor = ?, due_at = ? WHERE plan_id = ?"
+SAVE_PLAN = "UPDATE plans SET cursor = ?, due_at = ?, left = ? WHERE plan_id = ?"
 
 FINISH_PLAN = "DELETE FROM plans WHERE plan_id = ?"
 
@@ -326,7 +326,7 @@ class OutboxRecords:
 
     def save_plan(self, plan: Plan) -> None:
         """Store cursor and `due_at`."""
-        self._connection.execute(SAVE_PLAN, (plan.cursor, plan.due_at, plan.plan_id))
+        self._connection.execute(SAVE_PLAN, (plan.cursor, plan.due_at, plan.left, plan.plan_id))
 
     def finish_plan(self, plan: Plan) -> None:
         """The audience is spread out."""
@@ -344,7 +344,7 @@ def _chunk(row: tuple[Any, ...]) -> Chunk:
 
 
 def _plan(row: tuple[Any, ...]) -> Plan:
-    plan_id, app_id, activity_id, revision, audience, due_at, cursor, package, interval = row
+    plan_id, app_id, activity_id, revision, audience, due_at, cursor, package, interval, left = row
     return Plan(
         plan_id,
         AppId(app_id),
@@ -355,4 +355,5 @@ def _plan(row: tuple[Any, ...]) -> Plan:
         DeviceId(cursor),
         package,
         Millis(interval),
+        left,
     )

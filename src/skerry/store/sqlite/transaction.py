@@ -17,6 +17,7 @@ from skerry.store.sqlite.notifications import NotificationRecords
 from skerry.store.sqlite.outbox import OutboxRecords
 from skerry.store.sqlite.receipts import ReceiptRecords
 from skerry.store.sqlite.rejections import RejectionRecords
+from skerry.store.sqlite.segments import SegmentRecords
 from skerry.store.sqlite.timers import TimerRecords
 from skerry.store.sqlite.users import UserRecords
 from skerry.store.sqlite.webhooks import WebhookRecords
@@ -94,6 +95,11 @@ class SqliteTransaction:
     def audiences(self) -> AudienceRecords:
         """Who is in an audience."""
         return AudienceRecords(self.connection)
+
+    @cached_property
+    def segments(self) -> SegmentRecords:
+        """Audiences under a name."""
+        return SegmentRecords(self.connection)
 
     @cached_property
     def receipts(self) -> ReceiptRecords:
