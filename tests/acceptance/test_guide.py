@@ -262,5 +262,7 @@ class TestLives:
         dev.rest("update-live-activity", change(group))
         pushed = {"token": "80" * 80}
         until(lambda: dev.client.get("/simulator/ledger", params=pushed).json()["entries"])
-        (entry,) = dev.client.get("/simulator/ledger", params=pushed).json()["entries"]
-        assert (entry["event"], entry["reason"]) == ("update", "BadDeviceToken")  # no phone of this world has it
+        entries = dev.client.get("/simulator/ledger", params=pushed).json()["entries"]
+        # No phone of this world has it. Once refused, the push is tried in the other environment, at once.
+        assert {(one["event"], one["reason"]) for one in entries} == {("update", "BadDeviceToken")}
+        assert len(entries) <= 2
