@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from whole_service import Whole, whole_service
+from whole_service import REST, Whole, whole_service
 
 ALICE, BOB = "alice-0815", "bob-4711"
 
@@ -49,6 +49,9 @@ async def test_nothing_of_an_erased_user_is_left_on_disk(tmp_path: Path) -> None
         await house.report(f"phone-of-{ALICE}", {"name": "n:lut", "token": "a" * 62 + "77", "groupId": "order-0815"})
         update = {"groupId": "order-0815", "action": "UPDATE", "contentState": {"x": "0815"}}
         await house.rest("update-live-activity", update)
+        desired = {"type": "T", "attributes": {}, "state": {"a": 1}, "audience": {"users": [ALICE, BOB]}}
+        answer = await house.client.put("/v1/activities/wanted", json=desired, headers={"X-netmera-api-key": REST})
+        assert answer.is_success, answer.text
         assert (await house.rest("deleteUsersPermanently", {"extIds": [ALICE]})).status_code == 200
         stats = (await house.rest(f"getPushStats?notificationKey={key}", None)).json()
         assert stats["notificationKey"] == key
@@ -73,3 +76,15 @@ async def test_an_update_for_an_erased_users_own_group_is_for_nobody(tmp_path: P
             assert (await house.rest("update-live-activity", body)).status_code == 200
         metrics = (await house.client.get("/metrics")).text
         assert "skerry_unknown_groups_total 2.0" in metrics
+
+
+async def test_a_desired_activity_that_is_for_everybody_outlives_its_only_card(tmp_path: Path) -> None:
+    async with whole_service(tmp_path) as house:
+        await register(house, ALICE, "a")
+        headers = {"X-netmera-api-key": REST}
+        for name, audience in (("open", {"all": True}), ("hers", {"users": [ALICE]})):
+            desired = {"type": "T", "attributes": {}, "state": {"a": 1}, "audience": audience}
+            assert (await house.client.put(f"/v1/activities/{name}", json=desired, headers=headers)).is_success
+        await house.rest("deleteUsersPermanently", {"extIds": [ALICE]})
+        assert (await house.client.get("/v1/activities/open", headers=headers)).json()["state"] == {"a": 1}
+        assert (await house.client.get("/v1/activities/hers", headers=headers)).status_code == 404

@@ -1,7 +1,6 @@
 """`skerry dev` as a process of its own, and a client that looks at its phones."""
 
 import contextlib
-import socket
 import subprocess
 import sys
 import time
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+from peer_servers import free_port
 
 PATIENCE = 20.0
 REST = {"X-netmera-api-key": "dev-rest-key"}
@@ -80,8 +80,7 @@ def until(met: Callable[[], object]) -> None:
 @contextlib.contextmanager
 def dev_service(directory: Path, phones: int, older_phones: int = 0) -> Iterator[Dev]:
     """Run `skerry dev` until the block is left; every phone has reported its start token when it is entered."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     arguments = ["dev", "--port", str(port), "--phones", str(phones), "--older-phones", str(older_phones)]
     arguments += ["--data", str(directory)]
     process = subprocess.Popen([sys.executable, "-m", "skerry", *arguments], stdout=subprocess.DEVNULL)

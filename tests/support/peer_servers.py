@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import random
 import shutil
 import socket
 import sys
@@ -53,9 +54,11 @@ def program(name: str) -> str:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server((HOST, 0)) as free:
-        return int(free.getsockname()[1])
+    """A port that nobody listens on, from below those that Linux gives to outgoing connections: none may take it."""
+    while True:
+        port = random.randrange(10_240, 32_768)
+        with contextlib.suppress(OSError), socket.create_server((HOST, port)):
+            return port
 
 
 @contextlib.asynccontextmanager

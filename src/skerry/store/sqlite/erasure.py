@@ -12,6 +12,10 @@ from skerry.domain.ids import ActivityId, AppId, DeviceId
 
 # Every row that tells of the device alone; its cards keep their numbers, without a device behind them.
 FORGET_DEVICE = (
+    """
+    DELETE FROM followers WHERE (app_id, key) IN (
+        SELECT app_id, 'd:' || installation_id FROM devices WHERE device_id = ?)
+    """,
     "DELETE FROM start_tokens WHERE device_id = ?",
     "DELETE FROM misses WHERE device_id = ?",
     "UPDATE cards SET device_id = 0, token = NULL, status = 5, reason = 'Erased' WHERE device_id = ?",
@@ -20,9 +24,13 @@ FORGET_DEVICE = (
 
 ACTIVITIES_OF = "SELECT DISTINCT activity_id FROM cards WHERE device_id = ?"
 
+# A desired activity is for others as long as it names one of them, or names nobody and is for whoever matches.
 IS_OTHERS_TOO = """
     SELECT EXISTS (SELECT 1 FROM cards WHERE activity_id = ?1 AND device_id <> 0)
         OR EXISTS (SELECT 1 FROM plans WHERE activity_id = ?1)
+        OR EXISTS (
+            SELECT 1 FROM desired
+            WHERE activity_id = ?1 AND json_extract(CAST(audience AS TEXT), '$.ext_ids') IS NOT '[]')
 """
 
 # The key goes on counting what it started; what it said is gone. "e30=" is {} in base64.
@@ -39,6 +47,8 @@ FORGET_CONTENT = (
     "UPDATE revisions SET state = NULL, attributes = NULL, alert = NULL WHERE activity_id = ?",
     "DELETE FROM nameless_values WHERE activity_id = ?",
     "DELETE FROM activity_names WHERE activity_id = ?",
+    "DELETE FROM followers WHERE activity_id = ?",
+    "DELETE FROM desired WHERE activity_id = ?",
     f"""
     UPDATE activities SET state = NULL, attributes = NULL, newest_state = 0, named = 1, phase = {int(Phase.ENDED)},
         first_card = next_card, ends_at = NULL, ended_at = coalesce(ended_at, created_at)
@@ -50,13 +60,21 @@ FORGET_MISSES = """
     DELETE FROM misses WHERE ext_id = ? AND activity_id IN (SELECT activity_id FROM activities WHERE app_id = ?)
 """
 
-PLANS_FOR = """
-    SELECT plan_id, CAST(audience AS TEXT) FROM plans
-    WHERE app_id = ? AND EXISTS (
-        SELECT 1 FROM json_each(CAST(audience AS TEXT), '$.ext_ids') AS wanted WHERE wanted.value = ?)
+UNFOLLOW = "DELETE FROM followers WHERE app_id = ? AND key = 'u:' || ?"
+
+_NAMES_USER = """
+    EXISTS (SELECT 1 FROM json_each(CAST(audience AS TEXT), '$.ext_ids') AS wanted WHERE wanted.value = ?)
 """
 
+PLANS_FOR = f"SELECT CAST(audience AS TEXT), plan_id FROM plans WHERE app_id = ? AND {_NAMES_USER}"
 CHANGE_PLAN = "UPDATE plans SET audience = ? WHERE plan_id = ?"
+
+DESIRED_FOR = f"""
+    SELECT CAST(audience AS TEXT), activity_id FROM desired
+    WHERE activity_id IN (SELECT activity_id FROM activities WHERE app_id = ?)
+      AND audience IS NOT NULL AND {_NAMES_USER}
+"""
+CHANGE_DESIRED = "UPDATE desired SET audience = ? WHERE activity_id = ?"
 
 
 def erase_device(connection: sqlite3.Connection, device_id: DeviceId) -> None:
@@ -72,9 +90,11 @@ def erase_device(connection: sqlite3.Connection, device_id: DeviceId) -> None:
 
 
 def erase_mentions(connection: sqlite3.Connection, app_id: AppId, ext_id: str) -> None:
-    """A user in what starts have found, and in the audiences of starts that are still to come."""
+    """A user in what starts have found, and in the audiences of starts that are to come and of desired activities."""
     connection.execute(FORGET_MISSES, (ext_id, app_id))
-    for plan_id, text in connection.execute(PLANS_FOR, (app_id, ext_id)).fetchall():
-        audience = json.loads(text)
-        audience["ext_ids"] = [one for one in audience["ext_ids"] if one != ext_id]
-        connection.execute(CHANGE_PLAN, (json.dumps(audience, separators=(",", ":")).encode(), plan_id))
+    connection.execute(UNFOLLOW, (app_id, ext_id))
+    for find, change in ((PLANS_FOR, CHANGE_PLAN), (DESIRED_FOR, CHANGE_DESIRED)):
+        for text, key in connection.execute(find, (app_id, ext_id)).fetchall():
+            audience = json.loads(text)
+            audience["ext_ids"] = [one for one in audience["ext_ids"] if one != ext_id]
+            connection.execute(change, (json.dumps(audience, separators=(",", ":")).encode(), key))
