@@ -8,6 +8,7 @@ from skerry.api.ports import ApiSettings
 from skerry.domain.commands import ReportResult
 from skerry.domain.device import DeviceEvent, DeviceEventKind, DeviceReport
 from skerry.domain.errors import OverloadedError, WrongSecretError
+from skerry.domain.location import Location
 from skerry.domain.push import Environment
 
 NOW = 1_767_225_600_000
@@ -23,6 +24,43 @@ def reported(api: Any) -> DeviceReport:
     [(name, (app_id, found), _)] = api.registry.calls
     assert (name, app_id) == ("report", 7)
     return found
+
+
+async def test_a_report_may_say_where_the_device_is(api):
+    location = {"latitude": 41, "longitude": 29.5, "time": NOW - 1000}
+    assert (await api.report(report(location=location))).status_code == 200
+    assert reported(api).location == Location(41.0, 29.5, NOW - 1000)
+    assert not reported(api).forget_location
+
+
+async def test_a_report_may_say_nothing_else(api):
+    api.registry.answers["report"] = ReportResult(())
+    answer = await api.report({"installationId": "i-1", "location": {"latitude": -90, "longitude": 180}})
+    assert (answer.status_code, answer.json()) == (200, {"outcomes": []})
+    assert (reported(api).location, reported(api).events) == (Location(-90.0, 180.0, NOW), ())
+
+
+async def test_a_device_may_ask_to_have_its_location_forgotten(api):
+    assert (await api.report({"installationId": "i-1", "location": False})).status_code == 200
+    assert (reported(api).location, reported(api).forget_location) == (None, True)
+
+
+@pytest.mark.parametrize(
+    ("location", "field"),
+    [
+        (True, "location"),
+        ([41, 29], "location"),
+        ({"latitude": 41}, "location.longitude"),
+        ({"latitude": "41", "longitude": 29}, "location.latitude"),
+        ({"latitude": 90.1, "longitude": 29}, "location.latitude"),
+        ({"latitude": 1, "longitude": -180.5}, "location.longitude"),
+        ({"latitude": 1, "longitude": 1, "time": "yesterday"}, "location.time"),
+    ],
+)
+async def test_a_location_that_is_none(api, location, field):
+    answer = await api.report(report(location=location))
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field)
+    assert not api.calls
 
 
 async def test_a_whole_report(api):

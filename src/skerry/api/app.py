@@ -142,6 +142,8 @@ def _rest3_error(error: Exception) -> Rest3Error:  # noqa: PLR0911 - one return 
             return Rest3Error(UNKNOWN_SEGMENT)
         case OverloadedError():
             return Rest3Error(OVERLOADED, retry_after=error.retry_after)
+        case SurveyTooLongError():
+            return Rest3Error(OVERLOADED, retry_after=error.limit)
         case IdempotencyConflictError():
             where = "Field 'extRef'" if error.key.startswith(EXT_REF) else "Header 'Idempotency-Key'"
             return invalid(f"{where} should not be used again for another request")
