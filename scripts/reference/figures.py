@@ -48,7 +48,7 @@ def _block(case: str | None, document: Mapping[str, Any] | None) -> str:
         return f"{_summary(document)}\n\n{_where(document)}\n"
     sizes = document.get(case)
     if not sizes:
-        return f"*Not measured in {_when(document)}: `make bench` does.*\n"
+        return f"*Not measured in the run of {_when(document)}: `make bench` does.*\n"
     return f"{_table(sizes)}\n\n{_where(document, case)}\n"
 
 
@@ -60,7 +60,10 @@ def _table(sizes: Mapping[str, Entries]) -> str:
         if "absent" not in entry
     ]
     columns = [name for name in COLUMNS if any(name in entry for _, _, entry in measured)]
-    rows = [[size, client, *(_number(entry.get(name)) for name in columns)] for size, client, entry in measured]
+    rows = [
+        [size, client.replace("_", " "), *(_number(entry.get(name)) for name in columns)]
+        for size, client, entry in measured
+    ]
     return markdown.table(["size", "client", *(COLUMNS[name] for name in columns)], rows)
 
 
@@ -76,7 +79,7 @@ def _lines(document: Mapping[str, Any]) -> Iterator[list[str]]:
             measure = next((name for name in (*RATES, "p99_ms") if name in ours), None)
             if measure is None:
                 continue
-            others = {name: one[measure] for name, one in clients.items() if name != OURS and measure in one}
+            others = {name: one[measure] for name, one in clients.items() if not _is_ours(name) and measure in one}
             best = (min if measure == "p99_ms" else max)(others, key=lambda name: others[name], default=None)
             other = "–" if best is None else f"{_number(others[best])} ({best})"
             yield [title, size, COLUMNS[measure], f"**{_number(ours[measure])}**", other]
@@ -107,7 +110,12 @@ def _command(document: Mapping[str, Any], case: str | None) -> str:
 
 def _ours_first(item: tuple[str, Mapping[str, Any]]) -> tuple[bool, float]:
     name, entry = item
-    return not name.startswith(OURS), -next((entry[rate] for rate in RATES if rate in entry), 0.0)
+    return not _is_ours(name), -next((entry[rate] for rate in RATES if rate in entry), 0.0)
+
+
+def _is_ours(client: str) -> bool:
+    """Skerry, also under other conditions, such as `skerry_first`."""
+    return client.startswith(OURS)
 
 
 def _number(value: float | None) -> str:
