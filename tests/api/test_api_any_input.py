@@ -23,11 +23,22 @@ START = {
     "ios": {"title": "t"},
 }
 PROFILES = [{"extId": "u", "profile": {"a": [1]}}]
+AUDIENCE = {
+    "users": ["u"],
+    "devices": "i",
+    "tags": {"$and": ["a"]},
+    "segment": ["s"],
+    "profile": {"$or": [{"a": 1}, {"b": {"$exists": True}}]},
+    "location": {"latitude": 41.0, "longitude": 29, "radius": 10},
+    "exclude": {"tags": "b"},
+    "percent": 12.5,
+    "salt": "x",
+}
 GOOD: dict[str, Any] = {
     "/rest/3.0/sendBulkNotification": {
         "type": "LIVE_ACTIVITY",
         "message": START,
-        "target": {"profile": {"$or": {"a": 1, "b": {"$exists": True}}}, "tag": {"$and": ["a"]}},
+        "target": {"profile": {"$or": {"a": 1, "b": {"$exists": True}}}, "tag": {"$and": ["a"]}, "segment": "s"},
         "schedule": {"startTime": "2030-01-01T00:00:00", "localTimezone": False},
         "speed": {"intervalMins": 1, "packageSize": 10},
         "extRef": "r",
@@ -61,8 +72,11 @@ GOOD: dict[str, Any] = {
         "installationSecret": "s",
         "environment": "sandbox",
         "deviceToken": "ab" * 32,
+        "location": {"latitude": 41.0, "longitude": 29, "time": 1},
         "events": [{"name": "n:lut", "token": "ab" * 32, "groupId": "g", "time": 1}],
     },
+    "/v1/audiences:preview": {"audience": AUDIENCE, "attributes_type": "Match", "activity": "g"},
+    "/v1/segments/s": {"audience": AUDIENCE},
 }
 
 json_values = st.recursive(
@@ -123,10 +137,14 @@ def anything(assembly: Callable[[], Any], runner: asyncio.Runner) -> Iterator[An
     runner.run(one.client.aclose())
 
 
+def method(path: str) -> str:
+    return "PUT" if path.startswith("/v1/segments/") else "POST"
+
+
 def check(api: Any, runner: asyncio.Runner, path: str, body: bytes) -> None:
-    for service in (api.activities, api.registry, api.receipts, api.webhooks):
+    for service in (api.activities, api.registry, api.receipts, api.webhooks, api.audiences, api.segments):
         service.calls.clear()
-    answer = runner.run(api.client.post(path, content=body))
+    answer = runner.run(api.client.request(method(path), path, content=body))
     assert answer.status_code < 500, answer.text
     if answer.status_code != 200:
         assert not api.calls
@@ -135,7 +153,7 @@ def check(api: Any, runner: asyncio.Runner, path: str, body: bytes) -> None:
 
 def test_the_good_bodies_are_good(anything, runner):
     for path, body in GOOD.items():
-        assert runner.run(anything.client.post(path, json=body)).status_code == 200, path
+        assert runner.run(anything.client.request(method(path), path, json=body)).status_code == 200, path
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -227,7 +227,7 @@ async def test_names_that_cannot_be(api, name):
 )
 async def test_a_malformed_segment(api, body, status, field):
     answer = await put(api, "vip", body)
-    assert (answer.status_code, answer.json()["code"]) == (status, "malformed_field")
+    assert (answer.status_code, answer.json()["code"]) == (status, "invalid_field")
     assert answer.json()["errors"][0]["field"] == field
     assert not api.calls
 
@@ -259,7 +259,7 @@ async def test_a_segment_that_others_use_is_not_deleted(api):
 async def test_a_segment_that_is_not_there(api, method):
     api.segments.answers |= {"find": None, "remove": None}
     answer = await api.client.request(method, "/v1/segments/nothing")
-    assert (answer.status_code, answer.json()["code"]) == (404, "segment_not_found")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
 @pytest.mark.parametrize(
@@ -287,10 +287,10 @@ async def test_a_preview_counts_and_says_why(api):
         "not_startable": {
             "no_start_token": {
                 "count": 2,
-                "samples": [{"device": "i-1", "user": "u-1"}, {"device": "i-2", "user": None}],
+                "samples": [{"installation_id": "i-1", "user": "u-1"}, {"installation_id": "i-2", "user": None}],
             }
         },
-        "doubts": {"push_off": {"count": 1, "samples": [{"device": "i-3", "user": None}]}},
+        "doubts": {"push_off": {"count": 1, "samples": [{"installation_id": "i-3", "user": None}]}},
         "users_without_device": {"count": 1, "samples": ["u-9"]},
         "unknown_devices": {"count": 0, "samples": []},
     }

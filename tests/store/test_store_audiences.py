@@ -32,7 +32,7 @@ from skerry.domain.card import CardStatus
 from skerry.domain.ids import ActivityId, AppId, CardNumber, DeviceId, Millis, UserId
 from skerry.domain.location import Circle, Location
 from skerry.domain.plan import Reachable
-from skerry.domain.preview import Doubt, NotStartable, is_too_old
+from skerry.domain.preview import Doubt, NotStartable, Run, is_too_old
 from skerry.domain.rollout import Rollout
 from skerry.domain.segment import AudienceTooComplexError
 from skerry.store import audience_json
@@ -52,6 +52,7 @@ ATTRIBUTES = ("city", "City", '$.a"b')
 TOKENS = tuple(f"{number:02x}" * 16 for number in range(5))
 SPOTS = ((0.0, 0.0), (0.0, 179.9), (0.0, -179.9), (90.0, 0.0), (89.9, 120.0), (-90.0, 7.0), (41.0, 29.0), (41.1, 29.0))
 VERSIONS = (None, "", "17", "17.1.2", "17.2", "18.0", "9.3", "x.9", "17.x", "17.", " 17.1", "1234567890123.1")
+SWIPED_AT = Millis(5)
 SCALARS: tuple[str | int | float | bool, ...] = ("", "a", "A", "1", "true", "O'Hara ü", 0, 1, 1.0, 0.5, True, False)
 
 
@@ -78,6 +79,8 @@ class Installation:
     os_version: str | None = None
     environment: str | None = None
     push_enabled: bool = True
+    swiped: bool = False
+    """Where it has no card with a token, it has one that was swiped away at `SWIPED_AT`."""
 
     @property
     def can_be_started(self) -> bool:
@@ -150,6 +153,7 @@ def populations(draw: st.DrawFn) -> Population:
         os_version=st.sampled_from(VERSIONS),
         environment=st.sampled_from((None, "production", "sandbox")),
         push_enabled=st.booleans(),
+        swiped=st.booleans(),
     )
     return Population(users, tuple(draw(st.lists(installation, min_size=1, max_size=6))))
 
@@ -261,6 +265,12 @@ class stored:  # noqa: N801 -- reads as a phrase: `with stored(…)`
                 "INSERT INTO cards (activity_id, number, device_id, status, started_by, token, created_at)"
                 " VALUES (?, ?, ?, ?, 0, ?, 0)",
                 (one.app_id, device_id, device_id, CardStatus.LIVE, one.card_token),
+            )
+        elif one.swiped:
+            execute(
+                "INSERT INTO cards (activity_id, number, device_id, status, started_by, closed_at, created_at)"
+                " VALUES (?, ?, ?, ?, 0, ?, 0)",
+                (one.app_id, device_id, device_id, CardStatus.DISMISSED, SWIPED_AT),
             )
 
 
@@ -386,7 +396,7 @@ def test_an_audience_waits_in_a_table_unchanged(audience: Audience) -> None:
     assert repr(again) == repr(audience), "1, 1.0 and true are different values"
 
 
-def why_not(one: Installation, *, running: bool) -> NotStartable | None:
+def why_not(one: Installation, swiped_since: Millis | None) -> NotStartable | None:
     """Why a device cannot be started; None: it can."""
     types = {(attributes_type, dead) for attributes_type, _, dead in one.start_tokens}
     if not one.is_ios:
@@ -398,7 +408,10 @@ def why_not(one: Installation, *, running: bool) -> NotStartable | None:
             alive = any(not dead for _, dead in types)
             return NotStartable.WRONG_TYPE if alive else NotStartable.TOKEN_DEAD
         return NotStartable.IOS_TOO_OLD if is_too_old(one.os_version) else NotStartable.NO_START_TOKEN
-    return NotStartable.ALREADY_RUNNING if running else None
+    if one.card_token:
+        return NotStartable.ALREADY_RUNNING
+    swiped = one.swiped and swiped_since is not None and swiped_since <= SWIPED_AT
+    return NotStartable.SWIPED_AWAY if swiped else None
 
 
 @pytest.fixture(params=[0, membership.FEW], ids=["masks", "lists"])
@@ -411,20 +424,22 @@ def _few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
 @settings(
     max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(population=populations(), audience=audiences())
+@given(population=populations(), audience=audiences(), swiped_since=st.sampled_from((None, Millis(0), Millis(6))))
 def test_a_preview_counts_each_device_under_the_first_reason_that_holds(
-    connection: sqlite3.Connection, population: Population, audience: Audience
+    connection: sqlite3.Connection, population: Population, audience: Audience, swiped_since: Millis | None
 ) -> None:
     with stored(connection, population) as records:
         for app_id in APPS:
             # The only activity of an app has the app's number; a card of it with a token is one that runs.
-            found = records.preview(app_id, audience, TYPE, (ActivityId(app_id), CardNumber(0), Millis(0)))
+            found = records.preview(
+                app_id, audience, TYPE, Run(ActivityId(app_id), CardNumber(0), Millis(0), swiped_since)
+            )
             matching = [
                 one
                 for one in population.installations
                 if one.app_id == app_id and matches(audience, population.candidate(one))
             ]
-            reasons = [(one, why_not(one, running=bool(one.card_token))) for one in matching]
+            reasons = [(one, why_not(one, swiped_since)) for one in matching]
             startable = [one for one, reason in reasons if reason is None]
             assert (found.matched, found.startable) == (len(matching), len(startable))
             counts = Counter(reason for _, reason in reasons if reason is not None)

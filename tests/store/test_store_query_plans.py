@@ -2,13 +2,28 @@
 
 import re
 import sqlite3
+from collections.abc import Sequence
 from types import ModuleType
 
 import pytest
 
+from skerry.domain.audience import (
+    Audience,
+    ProfileCondition,
+    ProfileGroup,
+    Quantifier,
+    Segment,
+    SegmentCondition,
+    TagCondition,
+)
+from skerry.domain.ids import ActivityId, AppId, CardNumber, DeviceId, Millis
+from skerry.domain.location import Circle
+from skerry.domain.preview import Run
+from skerry.domain.rollout import Rollout
 from skerry.store.sqlite import (
     activities,
     activity_receipts,
+    audiences,
     cards,
     events,
     notifications,
@@ -16,12 +31,16 @@ from skerry.store.sqlite import (
     recipients,
     rejections,
     retention,
+    segments,
     timers,
 )
+from skerry.store.sqlite.audiences import preview_statement, slice_statement, users_statement
+from skerry.store.sqlite.membership import Membership
 
 MODULES = (
     activities,
     activity_receipts,
+    audiences,
     cards,
     events,
     notifications,
@@ -29,6 +48,7 @@ MODULES = (
     recipients,
     rejections,
     retention,
+    segments,
     timers,
 )
 
@@ -66,6 +86,9 @@ SMALL = {
 EXPECTED = {
     "activities.BY_GROUP[0]": "activity_names USING PRIMARY KEY (app_id=? AND group_id=?)",
     "activities.NAMELESS_CARRYING[0]": "nameless_values USING PRIMARY KEY (app_id=? AND value=?)",
+    "audiences.STARTABLE[0]": "start_tokens USING COVERING INDEX ix_start_tokens_audience (app_id=?)",
+    "audiences.RUNNING[0]": "cards USING PRIMARY KEY (activity_id=? AND number>?)",
+    "audiences.WINDOW_END[0]": "devices USING COVERING INDEX ix_devices_audience (app_id=? AND device_id>?)",
     "cards.NEWEST[0]": "cards USING INDEX ix_cards_device_id (device_id=? AND activity_id=?)",
     "cards.NAMELESS_STARTING[0]": "cards USING INDEX ix_cards_device_id (device_id=?)",
     "cards.RUNNING_ON[0]": "cards USING INDEX ix_cards_device_id (device_id=? AND activity_id=? AND number>?)",
@@ -115,3 +138,78 @@ def test_the_hot_statements_use_the_intended_index(connection, name):
 @pytest.mark.parametrize("name", ["outbox.CLAIM[0]", "cards.NEWEST[0]", "timers.DUE[0]", "outbox.DUE_PLANS[0]"])
 def test_what_is_ordered_comes_out_of_the_index_in_order(connection, name):
     assert not any("TEMP B-TREE" in step for step in _plan(connection, STATEMENTS[name]))
+
+
+ANY = Quantifier.ANY
+EVERY_MEMBER = Audience(
+    tags=TagCondition(Quantifier.ALL, ("a", "b")),
+    profile=ProfileGroup(ANY, (ProfileCondition("city", ("Rome",)), ProfileCondition("vip", exists=True))),
+    segments=SegmentCondition(ANY, (Segment("s", Audience(tags=TagCondition(ANY, ("a", "b", "c")))),)),
+    location=Circle(41.0, 29.0, 10.0),
+    exclude=Audience(device_tokens=("ab" * 32,), installation_ids=("i-1",)),
+    rollout=Rollout(1000, "spring"),
+)
+NAMED = Audience(ext_ids=("u-1", "u-2"), tags=TagCondition(Quantifier.NONE, ("a",)))
+RUN = Run(ActivityId(1), CardNumber(1), Millis(0), Millis(0))
+
+
+def _explained(connection: sqlite3.Connection, statement: tuple[str, list[object]]) -> list[str]:
+    text, values = statement
+    return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", values)]
+
+
+def _whole_tables(steps: list[str]) -> list[str]:
+    lists = re.compile(r"SCAN (json_each|p|i|found) ")
+    return [step for step in steps if step.startswith("SCAN") and step not in SMALL and not lists.match(f"{step} ")]
+
+
+def test_a_slice_of_an_audience_is_a_range_of_devices(connection):
+    steps = _explained(connection, slice_statement(AppId(1), EVERY_MEMBER, "Match", (DeviceId(5), DeviceId(9)), 10))
+    assert _whole_tables(steps) == []
+    ranges = [step for step in steps if "SEARCH d USING" in step]
+    assert ranges == ["SEARCH d USING COVERING INDEX ix_devices_audience (app_id=? AND device_id>? AND device_id<?)"]
+    assert not any("TEMP B-TREE FOR ORDER BY" in step for step in steps)
+    assert any("device_locations USING COVERING INDEX ix_device_locations_circle (app_id=? AND z>?" in s for s in steps)
+
+
+def test_an_audience_that_names_its_users_begins_with_them(connection):
+    for statement in (
+        slice_statement(AppId(1), NAMED, "Match", (DeviceId(0), DeviceId(9)), 10),
+        users_statement(None, "count(*)", AppId(1), NAMED, "IOS"),
+        preview_statement(None, AppId(1), NAMED, "Match", None),
+    ):
+        steps = _explained(connection, statement)
+        assert _whole_tables(steps) == []
+        assert any(step.startswith("SEARCH d USING INDEX ix_devices_user_id (user_id=?)") for step in steps), steps
+
+
+def test_a_preview_reads_devices_and_start_tokens_from_indexes_alone(connection):
+    selects: list[str] = []
+    members = Membership(connection)
+
+    def noted(column: str, select: str, values: Sequence[object]) -> tuple[str, object]:
+        selects.extend(_explained(connection, (select, list(values))))
+        return members(column, select, values)
+
+    steps = _explained(connection, preview_statement(noted, AppId(1), EVERY_MEMBER, "Match", RUN))
+    assert _whole_tables(steps) == []
+    assert any("SEARCH d USING COVERING INDEX ix_devices_audience (app_id=?" in step for step in steps), steps
+    tokens = [step for step in (*steps, *selects) if " s USING" in step or "start_tokens" in step]
+    assert tokens
+    assert all("COVERING INDEX" in step for step in tokens), tokens
+    assert _whole_tables(selects) == []
+    assert any("user_tags USING PRIMARY KEY" in step or " t USING PRIMARY KEY" in step for step in selects), selects
+
+
+def test_an_audience_that_names_its_devices_begins_with_them(connection):
+    for audience in (
+        Audience(installation_ids=("i-1",)),
+        Audience(device_tokens=("ab" * 32,), location=Circle(1, 2, 3)),
+    ):
+        for statement in (
+            slice_statement(AppId(1), audience, "Match", (DeviceId(0), DeviceId(9)), 10),
+            preview_statement(None, AppId(1), audience, "Match", None),
+        ):
+            steps = _explained(connection, statement)
+            assert _whole_tables(steps) == []
+            assert any(step.startswith("SEARCH d USING INTEGER PRIMARY KEY (rowid=?)") for step in steps), steps

@@ -44,7 +44,7 @@ from skerry.domain.errors import (
     UnknownNotificationError,
 )
 from skerry.domain.ids import Millis
-from skerry.domain.segment import UnknownSegmentError
+from skerry.domain.segment import AudienceTooComplexError, SegmentCycleError, UnknownSegmentError
 
 log = structlog.get_logger()
 
@@ -172,6 +172,8 @@ def _problem_answer(error: Exception, request: Request) -> Response:
         case FieldRefusedError():
             wrong = [FieldError(error.field, error.problem, error.fix)]
             answer, retry_after = problem(422, "Refused", str(error), path, wrong, code="invalid_field"), None
+        case UnknownSegmentError() | SegmentCycleError() | AudienceTooComplexError():
+            answer, retry_after = problem(422, "Unusable audience", str(error), path, code=error.code), None
         case SurveyTooLongError():
             answer = problem(503, "Took too long", str(error), path, code="survey_too_long")
             retry_after = error.limit

@@ -23,7 +23,7 @@ CODES = {
     408: "timeout",
     409: "conflict",
     413: "too_large",
-    422: "malformed_field",
+    422: "invalid_field",
     429: "overloaded",
     500: "internal_error",
     503: "unavailable",

@@ -11,14 +11,13 @@ from skerry.delivery.ports import Transaction
 from skerry.delivery.settled import tell_if_settled
 from skerry.domain.activity import Activity
 from skerry.domain.audience import Audience
-from skerry.domain.card import STARTING_COUNTS_FOR, Card
+from skerry.domain.card import RUNS_FOR, Card
 from skerry.domain.channel import LINGERS_FOR
 from skerry.domain.chunk import CHANNEL, CHUNK_SIZE, LARGE_AUDIENCE, Chunk, Lane, fresh_verdicts, runs
 from skerry.domain.commands import Pace
 from skerry.domain.ids import CardNumber, ChunkId, DeviceId, Millis, RevisionNumber, Seconds
 from skerry.domain.plan import Plan
 from skerry.domain.revision import Revision, RevisionKind
-from skerry.domain.segment import resolved
 from skerry.domain.unit_of_work import UnitOfWork
 from skerry.domain.verdict import Verdict
 
@@ -70,13 +69,8 @@ class Planner:
 
     def looked_up(self, tx: Transaction, activity: Activity, audience: Audience) -> Audience:
         """The audience with what its segments stand for now, and its rollout drawn for the activity."""
-
-        def find(name: str) -> Audience | None:
-            stored = tx.segments.find(activity.app_id, name)
-            return None if stored is None else stored.audience
-
         names = tx.activities.names(activity.activity_id) if audience.rollout is not None else []
-        return resolved(audience, find, salt=names[0] if names else "")
+        return tx.segments.resolved(activity.app_id, audience, names[0] if names else "")
 
     def plan_late_start(self, tx: Transaction, activity: Activity, start: RevisionNumber, device_id: DeviceId) -> bool:
         """A start for one device that has come to match; False: it runs there, or a swipe keeps it away.
@@ -119,9 +113,9 @@ class Planner:
 
     def lacks(self, tx: Transaction, activity: Activity, audience: Audience, attributes_type: str) -> bool:
         """Whether anybody of a small audience could be started and does not run the activity."""
-        whom = self.looked_up(tx, activity, audience)
-        found = tx.audiences.slice(activity.app_id, whom, attributes_type, DeviceId(0), self._slice, self._slice)
-        known = [one.device_id for one in found.reachable if one.has_start_token]
+        audience = self.looked_up(tx, activity, audience)
+        reachable = tx.audiences.select(activity.app_id, audience, attributes_type, DeviceId(0), self._slice)
+        known = [one.device_id for one in reachable if one.has_start_token]
         unstartable = self._unstartable(tx, activity, known, self._clock())
         return any(one not in unstartable for one in known)
 
@@ -214,7 +208,7 @@ class Planner:
     ) -> dict[DeviceId, str]:
         """Which of the devices must not be started, and why."""
         place = activity.activity_id, activity.first_card
-        running = tx.activities.running_on(*place, devices, Millis(now - STARTING_COUNTS_FOR))
+        running = tx.activities.running_on(*place, devices, Millis(now - RUNS_FOR))
         found = dict.fromkeys(running, "ALREADY_RUNNING")
         standing = tx.desired.get(activity.activity_id)
         if standing is not None:

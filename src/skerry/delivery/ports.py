@@ -27,7 +27,6 @@ from skerry.domain.plan import AudienceSlice, Plan, Reachable
 from skerry.domain.push import Environment, Outcomes, PushBatch, Rejected, Result, Route
 from skerry.domain.receipt import Settled
 from skerry.domain.revision import Revision
-from skerry.domain.segment import StoredSegment
 from skerry.domain.timer import TimerKind
 from skerry.domain.verdict import Verdict
 
@@ -125,8 +124,13 @@ class AudienceRecords(Protocol):
 class SegmentRecords(Protocol):
     """Audiences under a name."""
 
-    def find(self, app_id: AppId, name: str) -> StoredSegment | None:
-        """The segment with this name."""
+    def resolved(self, app_id: AppId, audience: Audience, salt: str) -> Audience:
+        """The audience with what its segments stand for now, and with `salt` for a rollout without one.
+
+        Raises:
+            UnknownSegmentError: if it names a segment that there is not.
+            AudienceTooComplexError: if it has too many conditions with those of its segments.
+        """
 
 
 class RejectionRecords(Protocol):

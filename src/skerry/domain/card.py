@@ -15,6 +15,10 @@ NO_ANSWER: Final = "NoAnswer"
 STARTING_COUNTS_FOR: Millis = Millis(8 * 3600 * 1000)
 """A card whose token never came still runs, for all we know, until Apple's limit for an activity has passed."""
 
+RUNS_FOR: Millis = Millis(8 * 3600 * 1000)
+"""Apple's limit for an activity. A card that was not heard of for longer runs no more: iOS need not wake its app to
+say so. Until then one whose token never came runs, for all we know."""
+
 
 class CardStatus(IntEnum):
     """The stored part of a card's state."""

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from skerry.domain.ids import ActivityId, CardNumber, Millis
+
 MOST_SAMPLES = 10
 
 _FIRST_WITH_START_TOKENS = (17, 2)
@@ -25,6 +27,8 @@ class NotStartable(StrEnum):
     NO_START_TOKEN = "no_start_token"  # noqa: S105 - a reason
     ALREADY_RUNNING = "already_running"
     """A card of the activity runs on it, or is being started: it gets updates, not a second card."""
+    SWIPED_AWAY = "swiped_away"
+    """A person swiped the activity away on it, and its policy takes that for an answer."""
 
 
 class Doubt(StrEnum):
@@ -34,6 +38,19 @@ class Doubt(StrEnum):
     """It has not said whether it is a production or a sandbox build: the app's default is tried, then the other."""
     PUSH_OFF = "push_off"
     """Ordinary notifications are off. iOS starts Live Activities all the same, unless they are off as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The activity that would be started, as far as it keeps starts from devices by its cards from `first` on.
+
+    Those that start or are live, and were heard of since `running_since`; and those swiped away since `swiped_since`.
+    """
+
+    activity_id: ActivityId
+    first: CardNumber
+    running_since: Millis
+    swiped_since: Millis | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,8 @@ class SegmentUsers:
 class UnknownSegmentError(RefusedError):
     """No segment of the app has this name."""
 
+    code = "segment_not_found"
+
     def __init__(self, name: str) -> None:
         super().__init__(f"no segment is called {name!r}: store it first, or correct the name")
         self.name = name
@@ -71,6 +73,8 @@ class UnknownSegmentError(RefusedError):
 
 class SegmentCycleError(RefusedError):
     """A segment would be made of itself."""
+
+    code = "segment_cycle"
 
     def __init__(self, names: tuple[str, ...]) -> None:
         super().__init__(f"segments cannot be made of themselves: {' → '.join(names)}; take one of these steps out")
@@ -95,6 +99,8 @@ class TooManySegmentsError(RefusedError):
 
 class AudienceTooComplexError(RefusedError):
     """An audience has more conditions, or levels of segments, than a database can be asked for."""
+
+    code = "audience_too_complex"
 
 
 def resolved(audience: Audience, find: Callable[[str], Audience | None], salt: str = "") -> Audience:

@@ -5,10 +5,9 @@ from dataclasses import replace
 from typing import Generic
 
 from skerry.domain.audience import Audience
-from skerry.domain.card import STARTING_COUNTS_FOR
+from skerry.domain.card import RUNS_FOR
 from skerry.domain.ids import AppId, GroupId, Millis
-from skerry.domain.preview import MOST_SAMPLES, Missing, Preview
-from skerry.domain.segment import resolved
+from skerry.domain.preview import MOST_SAMPLES, Missing, Preview, Run
 from skerry.domain.unit_of_work import UnitOfWork
 from skerry.registry.reports import TxT
 
@@ -34,12 +33,15 @@ class Audiences(Generic[TxT]):
         """
 
         def work(tx: TxT) -> Preview:
-            found = resolved(audience, lambda name: _audience_of(tx, app_id, name), salt=activity or "")
+            now = self._clock()
+            found = tx.segments.resolved(app_id, audience, activity or "")
             known = None if activity is None else tx.activities.by_group(app_id, activity)
-            running = None
+            run = None
             if known is not None:
-                running = (known.activity_id, known.first_card, Millis(self._clock() - STARTING_COUNTS_FOR))
-            preview = tx.audiences.preview(app_id, found, attributes_type, running)
+                standing = tx.desired.get(known.activity_id)
+                swiped_since = None if standing is None else standing.swipes_since(now)
+                run = Run(known.activity_id, known.first_card, Millis(now - RUNS_FOR), swiped_since)
+            preview = tx.audiences.preview(app_id, found, attributes_type, run)
             return replace(
                 preview,
                 users_without_device=_missing(tx.audiences.missing_ext_ids(app_id, found.ext_ids or ())),
@@ -47,11 +49,6 @@ class Audiences(Generic[TxT]):
             )
 
         return await self._store.survey(work)
-
-
-def _audience_of(tx: TxT, app_id: AppId, name: str) -> Audience | None:
-    stored = tx.segments.find(app_id, name)
-    return None if stored is None else stored.audience
 
 
 def _missing(names: Sequence[str]) -> Missing:

@@ -5,11 +5,12 @@ from typing import Any, Protocol, TypeVar
 
 from skerry.domain.activity import Activity
 from skerry.domain.audience import Audience
+from skerry.domain.desired import Standing
 from skerry.domain.device import Device, DeviceEvent, StartToken
 from skerry.domain.event import Event
 from skerry.domain.ids import ActivityId, AppId, CardNumber, DeviceId, GroupId, Millis, UserId
 from skerry.domain.location import Location
-from skerry.domain.preview import Preview
+from skerry.domain.preview import Preview, Run
 from skerry.domain.segment import StoredSegment
 from skerry.domain.user import UserContact, UserRegistration
 
@@ -65,6 +66,7 @@ class SegmentRecords(Protocol):
     def all(self, app_id: AppId) -> list[StoredSegment]: ...
     def save(self, app_id: AppId, name: str, audience: Audience, now: Millis) -> None: ...
     def remove(self, app_id: AppId, name: str) -> None: ...
+    def resolved(self, app_id: AppId, audience: Audience, salt: str) -> Audience: ...
 
 
 class AudienceRecords(Protocol):
@@ -75,7 +77,7 @@ class AudienceRecords(Protocol):
         app_id: AppId,
         audience: Audience,
         attributes_type: str,
-        running: tuple[ActivityId, CardNumber, Millis] | None,
+        run: Run | None,
     ) -> Preview: ...
     def count_users(self, app_id: AppId, audience: Audience, platform: str) -> int: ...
     def users(
@@ -89,6 +91,12 @@ class ActivityRecords(Protocol):
     """Activities, as far as a preview asks whether one runs already."""
 
     def by_group(self, app_id: AppId, group_id: GroupId) -> Activity | None: ...
+
+
+class DesiredRecords(Protocol):
+    """What callers want activities to be, as far as it keeps starts from devices."""
+
+    def get(self, activity_id: ActivityId) -> Standing | None: ...
 
 
 class Transaction(Protocol):
@@ -106,6 +114,8 @@ class Transaction(Protocol):
     def audiences(self) -> AudienceRecords: ...
     @property
     def activities(self) -> ActivityRecords: ...
+    @property
+    def desired(self) -> DesiredRecords: ...
 
 
 TxT_contra = TypeVar("TxT_contra", contravariant=True)

@@ -54,7 +54,8 @@ class Reports(Generic[TxT]):
             event.kind is DeviceEventKind.START_TOKEN and outcome == ACCEPTED
             for event, outcome in zip(report.events, outcomes, strict=True)
         )
-        if startable or (known is not None and known.user_id != device.user_id):
+        moved = report.location is not None or report.forget_location
+        if startable or moved or (known is not None and known.user_id != device.user_id):
             self._cards.on_reachable(tx, device, now)
         return tuple(outcomes)
 

@@ -15,7 +15,6 @@ from skerry.api.ports import Services
 from skerry.api.problems import ProblemError
 from skerry.api.v1 import activities as forms
 from skerry.api.v1.reading import read, refused
-from skerry.api.v1.segments import refused_audience
 from skerry.domain.activity import Activity
 from skerry.domain.commands import Idempotency
 from skerry.domain.desired import Outcome
@@ -29,7 +28,6 @@ from skerry.domain.errors import (
 )
 from skerry.domain.ids import AppId, CardNumber, Millis, RevisionNumber
 from skerry.domain.receipt import ActivityReceipt, RevisionReceipt
-from skerry.domain.segment import AudienceTooComplexError, UnknownSegmentError
 
 LONGEST_WAIT = 30.0
 """Seconds that a request may wait for settlement."""
@@ -160,8 +158,6 @@ def _unknown(group_id: str) -> ProblemError:
 def _refusal(error: Exception) -> Exception:
     if isinstance(error, NothingToStartError):
         return refused(error.field, "is missing", "a start needs it: send it with the audience")
-    if isinstance(error, UnknownSegmentError | AudienceTooComplexError):
-        return refused_audience(error)
     for kind, status, title, fix in _REFUSALS:
         if isinstance(error, kind):
             return ProblemError(status, title, f"{error}: {fix}")

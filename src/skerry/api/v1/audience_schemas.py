@@ -51,7 +51,7 @@ _COUNT: Schema = {"type": "integer", "minimum": 0}
 _SAMPLES = fields(
     ("count", "samples"),
     count=_COUNT,
-    samples=items(fields(("device", "user"), device=STRING, user=nullable("string")), 0, 10),
+    samples=items(fields(("installation_id", "user"), installation_id=STRING, user=nullable("string")), 0, 10),
 )
 _NAMES_MISSING = fields(("count", "samples"), count=_COUNT, samples=items(STRING, 0, 10))
 PREVIEW_REQUEST = fields(

@@ -18,7 +18,7 @@ from typing import Any
 
 from skerry.api import conditions
 from skerry.api.conditions import OPERATORS, ConditionError
-from skerry.api.problems import FieldError, ProblemError
+from skerry.api.v1.reading import refused
 from skerry.domain.audience import Audience, ProfileCondition, ProfileGroup, Quantifier
 from skerry.domain.rollout import PARTS, Rollout
 
@@ -27,7 +27,7 @@ MEMBERS = (*SELECTING, "exclude", "percent", "salt")
 MOST_SALT = 256
 
 
-def read_audience(value: Any, path: str = "audience") -> Audience:
+def read_audience(value: Any, path: str) -> Audience:
     """The audience that a JSON value means. Whether its segments are known is for the service to say.
 
     Raises:
@@ -36,13 +36,7 @@ def read_audience(value: Any, path: str = "audience") -> Audience:
     try:
         return _audience(value, path, MEMBERS)
     except ConditionError as error:
-        raise malformed(error.field, error.should) from error
-
-
-def malformed(field: str, should: str) -> ProblemError:
-    """422: a field is not what it should be."""
-    problem = FieldError(field, "is not what is asked for", f"it should {should}")
-    return ProblemError(422, "Malformed request", f"{field} should {should}", [problem], code="malformed_field")
+        raise refused(error.field, "is not what is asked for", f"it should {error.should}") from error
 
 
 def write_audience(audience: Audience) -> dict[str, Any]:

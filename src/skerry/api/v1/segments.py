@@ -1,36 +1,40 @@
 """Segments and previews, of our own API and of the drop-in one: read, ask a service, answer."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from skerry.api import conditions
-from skerry.api.conditions import ConditionError
 from skerry.api.ports import Audiences, Segments
 from skerry.api.problems import ProblemError
 from skerry.api.rest3 import queries
 from skerry.api.rest3.errors import UNKNOWN_SEGMENT, Rest3Error, invalid, missing
 from skerry.api.rest3.fields import NUL
-from skerry.api.v1.audiences import malformed, read_audience, write_audience
+from skerry.api.v1.audiences import read_audience, write_audience
+from skerry.api.v1.reading import Body, not_found, read, refused, text
 from skerry.domain.ids import AppId, GroupId, Millis
 from skerry.domain.preview import Count, Missing, Preview
-from skerry.domain.segment import (
-    AudienceTooComplexError,
-    SegmentCycleError,
-    SegmentInUseError,
-    StoredSegment,
-    TooManySegmentsError,
-    UnknownSegmentError,
-)
+from skerry.domain.segment import SegmentInUseError, StoredSegment, TooManySegmentsError
 
 MOST_NAME = 128
 MOST_TYPE = 256
 MOST_USERS = 10_000
 """That one answer of `getSegmentUsers` has."""
+
+
+class PreviewBody(Body):
+    """`POST /v1/audiences:preview`."""
+
+    audience: Any
+    attributes_type: str
+    activity: str | None = None
+
+
+class SegmentBody(Body):
+    """`PUT /v1/segments/{name}`."""
+
+    audience: Any
 
 
 class Requests(Protocol):
@@ -43,7 +47,7 @@ class Requests(Protocol):
         """The same, and the body."""
 
     def following(self, request: Request, maximum: int, offset: int) -> str:
-        """The address of the page after this one."""
+        """The address of the next page."""
 
 
 class AudienceHandlers:
@@ -57,25 +61,22 @@ class AudienceHandlers:
     async def preview(self, request: Request) -> Response:
         """What a start would find."""
         app_id, body = await self._requests.app_and_body(request)
-        value = _object(body, "audience", "attributes_type", "activity")
-        audience = read_audience(value.get("audience"))
-        attributes_type = _text(value, "attributes_type", MOST_TYPE)
-        activity = None if value.get("activity") is None else GroupId(_text(value, "activity", MOST_TYPE))
-        try:
-            found = await self._audiences.preview(app_id, audience, attributes_type, activity)
-        except (UnknownSegmentError, AudienceTooComplexError) as error:
-            raise refused_audience(error) from error
+        sent = read(body, PreviewBody)
+        audience = read_audience(sent.audience, "audience")
+        attributes_type = text(sent.attributes_type, "attributes_type", MOST_TYPE) or ""
+        activity = text(sent.activity, "activity", MOST_TYPE)
+        found = await self._audiences.preview(
+            app_id, audience, attributes_type, None if activity is None else GroupId(activity)
+        )
         return JSONResponse(_preview(found))
 
     async def put_segment(self, request: Request) -> Response:
         """Store a segment."""
         app_id, body = await self._requests.app_and_body(request)
         name = _segment_name(request)
-        audience = read_audience(_object(body, "audience").get("audience"))
+        audience = read_audience(read(body, SegmentBody).audience, "audience")
         try:
             stored = await self._segments.save(app_id, name, audience)
-        except (UnknownSegmentError, SegmentCycleError, AudienceTooComplexError) as error:
-            raise refused_audience(error) from error
         except TooManySegmentsError as error:
             raise ProblemError(409, "Too many segments", str(error), code="too_many_segments") from error
         return JSONResponse(_segment(stored))
@@ -128,47 +129,16 @@ class AudienceHandlers:
         return JSONResponse({"name": found.name, "list": shown, "nextPage": following})
 
 
-def refused_audience(error: Exception) -> ProblemError:
-    """422: an audience that is well formed and cannot be used, because of what its segments are."""
-    code = {
-        UnknownSegmentError: "segment_not_found",
-        SegmentCycleError: "segment_cycle",
-        AudienceTooComplexError: "audience_too_complex",
-    }.get(type(error), "refused")
-    return ProblemError(422, "Unusable audience", str(error), code=code)
-
-
-def _object(body: bytes, *known: str) -> dict[str, Any]:
-    try:
-        value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ProblemError(400, "Invalid JSON", f"the body is not JSON: {error}", code="invalid_json") from error
-    if not isinstance(value, dict):
-        raise malformed("body", f"be an object with {' and '.join(known)}")
-    for name in value:
-        if name not in known:
-            raise malformed(name, f"not be there: the request has {', '.join(known)}")
-    return value
-
-
-def _text(value: Mapping[str, Any], name: str, most: int) -> str:
-    try:
-        return conditions.text(value.get(name), name, most=most)
-    except ConditionError as error:
-        raise malformed(error.field, error.should) from error
-
-
 def _segment_name(request: Request) -> str:
     name = str(request.path_params["name"])
     if not name.strip(".") or len(name) > MOST_NAME or NUL in name:
-        raise malformed("name", f"have 1 to {MOST_NAME} characters, none of them U+0000, and not only dots")
+        raise refused("name", "is not a segment's name", f"send 1 to {MOST_NAME} characters, not only dots, no U+0000")
     return name
 
 
 def _known(stored: StoredSegment | None) -> StoredSegment:
     if stored is None:
-        detail = "no segment has this name: GET /v1/segments lists those there are"
-        raise ProblemError(404, "Segment not found", detail, code="segment_not_found")
+        raise not_found("no segment has this name", "GET /v1/segments lists those there are")
     return stored
 
 
@@ -207,7 +177,7 @@ def _preview(found: Preview) -> dict[str, Any]:
 
 
 def _count(one: Count) -> dict[str, Any]:
-    samples = [{"device": sample.installation_id, "user": sample.ext_id} for sample in one.samples]
+    samples = [{"installation_id": sample.installation_id, "user": sample.ext_id} for sample in one.samples]
     return {"count": one.count, "samples": samples}
 
 

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 
 from skerry.domain.audience import Audience
 from skerry.domain.card import CardStatus
-from skerry.domain.ids import ActivityId, AppId, CardNumber, DeviceId, Millis
+from skerry.domain.ids import AppId, DeviceId, Millis
 from skerry.domain.plan import AudienceSlice, Reachable
-from skerry.domain.preview import MOST_SAMPLES, Count, Doubt, NotStartable, Preview, Sample
+from skerry.domain.preview import MOST_SAMPLES, Count, Doubt, NotStartable, Preview, Run, Sample
 from skerry.domain.user import UserContact
 from skerry.store.sqlite.audience_conditions import Conditions, Members
 from skerry.store.sqlite.membership import Membership
@@ -35,7 +35,11 @@ STARTABLE = (
 )
 RUNNING = (
     "SELECT device_id FROM cards WHERE activity_id = ? AND number >= ?"
-    f" AND (status = {int(CardStatus.LIVE)} OR (status = {int(CardStatus.STARTING)} AND created_at >= ?))"
+    f" AND status IN ({int(CardStatus.LIVE)}, {int(CardStatus.STARTING)}) AND coalesce(registered_at, created_at) >= ?"
+)
+SWIPED = (
+    "SELECT device_id FROM cards WHERE activity_id = ? AND number >= ?"
+    f" AND status = {int(CardStatus.DISMISSED)} AND closed_at >= ?"
 )
 # `domain.preview.is_too_old`, held against it by a test: major and minor of digits only, below 17.2.
 _TOO_OLD = """
@@ -60,6 +64,7 @@ _LETTERS = {
     NotStartable.IOS_TOO_OLD: "o",
     NotStartable.NO_START_TOKEN: "t",
     NotStartable.ALREADY_RUNNING: "r",
+    NotStartable.SWIPED_AWAY: "x",
 }
 _SURE = "s"
 _DOUBTFUL = {
@@ -68,7 +73,7 @@ _DOUBTFUL = {
     "b": (Doubt.ENVIRONMENT_UNKNOWN, Doubt.PUSH_OFF),
 }
 
-# Bound: who has a start token, the attributes type, and on whom it runs.
+# Bound: who has a start token, the attributes type, on whom it runs, and who swiped it away.
 _LETTER = f"""
     CASE
         WHEN upper(d.platform) <> 'IOS' THEN 'n' || d.device_id
@@ -80,6 +85,7 @@ _LETTER = f"""
             ELSE 't'
         END || d.device_id
         WHEN {{running}} THEN 'r' || d.device_id
+        WHEN {{swiped}} THEN 'x' || d.device_id
         WHEN d.environment IS NOT NULL AND d.push_enabled THEN '{_SURE}'
         WHEN d.push_enabled THEN 'e' || d.device_id
         WHEN d.environment IS NOT NULL THEN 'p' || d.device_id
@@ -87,7 +93,6 @@ _LETTER = f"""
     END
 """
 
-_ALL_DEVICES = "devices d INDEXED BY ix_devices_audience"
 _PIECE = 256 * 1024
 """Characters."""
 
@@ -148,6 +153,15 @@ class AudienceRecords:
         window = DeviceId(device_id - 1), device_id
         return any(one.has_start_token for one in self._select(app_id, audience, attributes_type, window, 1))
 
+    def startable(self, app_id: AppId, devices: Sequence[DeviceId], attributes_type: str) -> set[DeviceId]:
+        """Which of these devices have a live start token for the type."""
+        rows = self._connection.execute(
+            "SELECT d.device_id FROM json_each(?) wanted JOIN devices d ON d.device_id = wanted.value"
+            f" WHERE d.app_id = ? AND {_REACHABLE}",
+            (json.dumps(list(devices)), app_id, attributes_type),
+        )
+        return {DeviceId(row[0]) for row in rows.fetchall()}
+
     def _select(
         self,
         app_id: AppId,
@@ -164,14 +178,11 @@ class AudienceRecords:
         app_id: AppId,
         audience: Audience,
         attributes_type: str,
-        running: tuple[ActivityId, CardNumber, Millis] | None,
+        run: Run | None,
     ) -> Preview:
-        """What a start for the audience would find; reads every device of the app unless the audience names some.
-
-        `running`: the activity, its first card, and since when a card counts as being started.
-        """
+        """What a start for the audience would find; reads every device of the app unless the audience names some."""
         members = None if audience.is_small else Membership(self._connection)
-        statement, values = preview_statement(members, app_id, audience, attributes_type, running)
+        statement, values = preview_statement(members, app_id, audience, attributes_type, run)
         text: str = self._connection.execute(statement, values).fetchone()[0] or ""
         counts = _counted(text)
         not_startable = {
@@ -206,15 +217,6 @@ class AudienceRecords:
         )
         return [UserContact(*row) for row in rows]
 
-    def startable(self, app_id: AppId, devices: Sequence[DeviceId], attributes_type: str) -> set[DeviceId]:
-        """Which of these devices have a live start token for the type."""
-        rows = self._connection.execute(
-            "SELECT d.device_id FROM json_each(?) wanted JOIN devices d ON d.device_id = wanted.value"
-            f" WHERE d.app_id = ? AND {_REACHABLE}",
-            (json.dumps(list(devices)), app_id, attributes_type),
-        )
-        return {DeviceId(row[0]) for row in rows.fetchall()}
-
     def missing_ext_ids(self, app_id: AppId, ext_ids: Sequence[str]) -> list[str]:
         """Which of these users have no iOS device at all."""
         rows = self._connection.execute(WITHOUT_DEVICE, (json.dumps(list(ext_ids)), app_id))
@@ -232,17 +234,22 @@ class AudienceRecords:
 def slice_statement(
     app_id: AppId, audience: Audience, attributes_type: str, window: tuple[DeviceId, DeviceId], limit: int
 ) -> tuple[str, list[object]]:
-    """The devices of an audience above the first id of a window and up to the last, and what to bind."""
+    """The devices of an audience above the first id of a window and up to the last, and what to bind.
+
+    An audience that names its devices or users must be found by them: the plus signs keep SQLite from going through
+    all devices of the app in the order that is asked for.
+    """
     conditions = Conditions(app_id)
     where = conditions.audience(audience)
     values = [attributes_type, app_id, *window, *conditions.values]
     if not audience.is_small:
         where += f" AND {_REACHABLE}"
         values.append(attributes_type)
+    by_name = "+" if audience.is_small else ""
     statement = (
         f"SELECT d.device_id, {_REACHABLE} AS reachable FROM devices d LEFT JOIN users u ON u.user_id = d.user_id"
-        f" WHERE d.app_id = ? AND d.device_id > ? AND d.device_id <= ? AND upper(d.platform) = 'IOS' AND {where}"
-        " ORDER BY d.device_id LIMIT ?"
+        f" WHERE {by_name}d.app_id = ? AND {by_name}d.device_id > ? AND {by_name}d.device_id <= ?"
+        f" AND upper(d.platform) = 'IOS' AND {where} ORDER BY {by_name}d.device_id LIMIT ?"
     )
     return statement, [*values, limit]
 
@@ -252,7 +259,7 @@ def preview_statement(
     app_id: AppId,
     audience: Audience,
     attributes_type: str,
-    running: tuple[ActivityId, CardNumber, Millis] | None,
+    run: Run | None,
 ) -> tuple[str, list[object]]:
     """A letter for each device of the audience in one text, and what to bind."""
     conditions = Conditions(app_id, members)
@@ -261,12 +268,13 @@ def preview_statement(
     can_values: list[object] = [attributes_type]
     if members is not None:
         can, can_values = _among(members, STARTABLE, app_id, attributes_type)
-    runs, runs_values = _among(members, RUNNING, *running) if running is not None else ("0", [])
+    runs, runs_values = _by_cards(members, RUNNING, run, None if run is None else run.running_since)
+    swiped, swiped_values = _by_cards(members, SWIPED, run, None if run is None else run.swiped_since)
     statement = (
-        f"SELECT group_concat({_LETTER.format(startable=can, running=runs)}, '')"
-        f" FROM {_devices(members)} WHERE d.app_id = ? AND {where}"
+        f"SELECT group_concat({_LETTER.format(startable=can, running=runs, swiped=swiped)}, '')"
+        f" FROM {_devices(members)} = ? AND {where}"
     )
-    return statement, [*can_values, attributes_type, *runs_values, app_id, *conditions.values]
+    return statement, [*can_values, attributes_type, *runs_values, *swiped_values, app_id, *conditions.values]
 
 
 def users_statement(
@@ -276,10 +284,16 @@ def users_statement(
     conditions = Conditions(app_id, members)
     where = conditions.audience(audience)
     statement = (
-        f"SELECT {what} FROM {_devices(members)}"
-        f" WHERE d.app_id = ? AND d.user_id IS NOT NULL AND upper(d.platform) = ? AND {where}"
+        f"SELECT {what} FROM {_devices(members)} = ? AND d.user_id IS NOT NULL AND upper(d.platform) = ? AND {where}"
     )
     return statement, [app_id, platform, *conditions.values]
+
+
+def _by_cards(members: Members | None, select: str, run: Run | None, since: Millis | None) -> tuple[str, list[object]]:
+    """Whether a device has such a card of the run."""
+    if run is None or since is None:
+        return "0", []
+    return _among(members, select, run.activity_id, run.first, since)
 
 
 def _among(members: Members | None, select: str, *values: object) -> tuple[str, list[object]]:
@@ -290,8 +304,10 @@ def _among(members: Members | None, select: str, *values: object) -> tuple[str, 
 
 
 def _devices(members: Members | None) -> str:
-    """An audience that names its devices or users is found by them, any other among all devices."""
-    return "devices d LEFT JOIN users u ON u.user_id = d.user_id" if members is None else _ALL_DEVICES
+    """An audience that names its devices or users is found by them, any other among all devices of the app."""
+    if members is not None:
+        return "devices d INDEXED BY ix_devices_audience WHERE d.app_id"
+    return "devices d LEFT JOIN users u ON u.user_id = d.user_id WHERE +d.app_id"
 
 
 def _counted(text: str) -> dict[str, int]:

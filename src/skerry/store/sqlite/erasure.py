@@ -6,6 +6,7 @@ activity has been erased, nobody else's are in it, and they go too; counts stay.
 
 import json
 import sqlite3
+from typing import Any
 
 from skerry.domain.activity import Phase
 from skerry.domain.ids import ActivityId, AppId, DeviceId
@@ -18,6 +19,7 @@ FORGET_DEVICE = (
     """,
     "DELETE FROM start_tokens WHERE device_id = ?",
     "DELETE FROM misses WHERE device_id = ?",
+    "DELETE FROM device_locations WHERE device_id = ?",
     "UPDATE cards SET device_id = 0, token = NULL, status = 5, reason = 'Erased' WHERE device_id = ?",
     "DELETE FROM devices WHERE device_id = ?",
 )
@@ -62,9 +64,8 @@ FORGET_MISSES = """
 
 UNFOLLOW = "DELETE FROM followers WHERE app_id = ? AND key = 'u:' || ?"
 
-_NAMES_USER = """
-    EXISTS (SELECT 1 FROM json_each(CAST(audience AS TEXT), '$.ext_ids') AS wanted WHERE wanted.value = ?)
-"""
+# Wherever it does: in what is left out, and in what its segments stood for.
+_NAMES_USER = "EXISTS (SELECT 1 FROM json_tree(CAST(audience AS TEXT)) AS said WHERE said.atom = ?)"
 
 PLANS_FOR = f"SELECT CAST(audience AS TEXT), plan_id FROM plans WHERE app_id = ? AND {_NAMES_USER}"
 CHANGE_PLAN = "UPDATE plans SET audience = ? WHERE plan_id = ?"
@@ -74,6 +75,9 @@ DESIRED_FOR = f"""
     WHERE activity_id IN (SELECT activity_id FROM activities WHERE app_id = ?)
       AND audience IS NOT NULL AND {_NAMES_USER}
 """
+SEGMENTS_FOR = f"SELECT CAST(audience AS TEXT), segment_id FROM segments WHERE app_id = ? AND {_NAMES_USER}"
+CHANGE_SEGMENT = "UPDATE segments SET audience = ? WHERE segment_id = ?"
+
 CHANGE_DESIRED = "UPDATE desired SET audience = ? WHERE activity_id = ?"
 
 
@@ -90,11 +94,22 @@ def erase_device(connection: sqlite3.Connection, device_id: DeviceId) -> None:
 
 
 def erase_mentions(connection: sqlite3.Connection, app_id: AppId, ext_id: str) -> None:
-    """A user in what starts have found, and in the audiences of starts that are to come and of desired activities."""
+    """A user in what starts have found, in audiences of starts to come and of desired activities, and in segments."""
     connection.execute(FORGET_MISSES, (ext_id, app_id))
     connection.execute(UNFOLLOW, (app_id, ext_id))
-    for find, change in ((PLANS_FOR, CHANGE_PLAN), (DESIRED_FOR, CHANGE_DESIRED)):
+    for find, change in ((PLANS_FOR, CHANGE_PLAN), (DESIRED_FOR, CHANGE_DESIRED), (SEGMENTS_FOR, CHANGE_SEGMENT)):
         for text, key in connection.execute(find, (app_id, ext_id)).fetchall():
-            audience = json.loads(text)
-            audience["ext_ids"] = [one for one in audience["ext_ids"] if one != ext_id]
+            audience = _without(json.loads(text), ext_id)
             connection.execute(change, (json.dumps(audience, separators=(",", ":")).encode(), key))
+
+
+def _without(audience: Any, ext_id: str) -> Any:
+    """An audience's JSON with the user taken out wherever it names users: itself, its segments, its exclusions."""
+    if isinstance(audience, list):
+        return [_without(one, ext_id) for one in audience]
+    if not isinstance(audience, dict):
+        return audience
+    return {
+        name: [one for one in value if one != ext_id] if name == "ext_ids" and value else _without(value, ext_id)
+        for name, value in audience.items()
+    }

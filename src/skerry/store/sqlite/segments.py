@@ -4,7 +4,7 @@ import sqlite3
 
 from skerry.domain.audience import Audience
 from skerry.domain.ids import AppId, Millis
-from skerry.domain.segment import StoredSegment
+from skerry.domain.segment import StoredSegment, resolved
 from skerry.store import audience_json
 
 _COLUMNS = "segment_id, name, audience, created_at, updated_at"
@@ -38,6 +38,15 @@ class SegmentRecords:
     def all(self, app_id: AppId) -> list[StoredSegment]:
         """All of an app, by name."""
         return [_segment(*row) for row in self._connection.execute(ALL, (app_id,)).fetchall()]
+
+    def resolved(self, app_id: AppId, audience: Audience, salt: str) -> Audience:
+        """The audience with what its segments stand for now; see `domain.segment.resolved`."""
+
+        def find(name: str) -> Audience | None:
+            stored = self.find(app_id, name)
+            return None if stored is None else stored.audience
+
+        return resolved(audience, find, salt)
 
     def save(self, app_id: AppId, name: str, audience: Audience, now: Millis) -> None:
         """Store an audience under a name, in place of what was there."""
