@@ -12,8 +12,6 @@ from skerry.domain.ids import ActivityId, CardNumber, DeviceId, Millis, Revision
 
 NO_ANSWER: Final = "NoAnswer"
 """Our word for a start that was written, never answered, and given up."""
-STARTING_COUNTS_FOR: Millis = Millis(8 * 3600 * 1000)
-"""A card whose token never came still runs, for all we know, until Apple's limit for an activity has passed."""
 
 RUNS_FOR: Millis = Millis(8 * 3600 * 1000)
 """Apple's limit for an activity. A card that was not heard of for longer runs no more: iOS need not wake its app to
