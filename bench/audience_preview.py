@@ -1,9 +1,9 @@
-"""`python -m bench.audience_preview`: how long a preview takes over a million devices, and what it does to its neighbours.
+"""`python -m bench.audience_preview`: how long a preview takes over a million devices, and whether it is in the way.
 
 The store is the service's own; its rows are written by SQL, because a million reports would take an hour. Nine of ten
 devices have a user, in no order; a user has up to six tags and four attributes; a device was somewhere near one of 200
-towns; eight of ten can be started. Each question is asked through the service's own room (`registry.audiences`),
-beside a caller who reads one row every few milliseconds: how long those reads take says whether a preview is in the way.
+towns; eight of ten can be started. Each question is asked through the service's own room (`registry.audiences`) beside
+a caller who reads one row every few milliseconds: how long those reads take says whether a preview is in the way.
 """
 
 import asyncio
@@ -43,7 +43,9 @@ TAGS = {"gold": 0.01, "red": 0.1, "blue": 0.3, "news": 0.5, "consent": 0.8, "rar
 """Share of users with each tag."""
 CITIES = 50
 TOWNS = 200
+NOT_VIP = (False,)
 READ_EVERY = 0.002
+"""Seconds between two reads of the neighbour."""
 ALL, ANY, NONE = Quantifier.ALL, Quantifier.ANY, Quantifier.NONE
 
 
@@ -71,7 +73,7 @@ def questions(towns: Sequence[tuple[float, float]]) -> dict[str, Audience]:
         "two tags, without a third": Audience(tags=TagCondition(ALL, ("consent", "news")), exclude=tags(ANY, "red")),
         "one city of 50": Audience(profile=profile("city", "city-7")),
         "one city, and a tag": Audience(tags=TagCondition(ANY, ("news",)), profile=profile("city", "city-7")),
-        "a boolean that 90 % have": Audience(profile=profile("vip", False)),
+        "a boolean that 90 % have": Audience(profile=profile("vip", *NOT_VIP)),
         "a segment, without another": Audience(segments=segment("fans"), exclude=Audience(segments=segment("staff"))),
         "20 km around a place": Audience(location=near),
         "1,000 users": Audience(ext_ids=tuple(f"user-{number}" for number in range(1, 1001))),

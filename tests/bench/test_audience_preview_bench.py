@@ -1,4 +1,4 @@
-"""The benchmark of previews works: it asks each of its questions, and its answers are of the size that they should be."""
+"""The benchmark of previews works: it asks each of its questions, and the answers are as large as they should be."""
 
 import subprocess
 import sys
