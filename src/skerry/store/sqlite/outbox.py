@@ -153,8 +153,8 @@ DEPTH = f"""
 """
 
 ADD_PLAN = """
-    INSERT INTO plans (app_id, activity_id, revision, audience, cursor, package, interval, due_at)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO plans (app_id, activity_id, revision, audience, cursor, package, interval, due_at, left)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 DUE_PLANS = """
@@ -317,6 +317,7 @@ class OutboxRecords:
                 plan.package,
                 plan.interval,
                 plan.due_at,
+                plan.left,
             ),
         )
 
