@@ -173,7 +173,8 @@ class Session(Generic[OwnerT]):
             return 0
         free = min(self.stream_limit, self._stream_bound) - self.open_streams
         free = min(free, self.ids_left)
-        window = self._send_window - (keep if self.open_streams else 0)
+        keep = keep if self.open_streams else 0
+        window = self._send_window - keep
         if free <= 0 or not body_length:
             return max(0, free)
         if window <= 0:
