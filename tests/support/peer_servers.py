@@ -144,6 +144,19 @@ async def node(directory: Path, script: Path, *options: str) -> AsyncIterator[Pe
 
 
 @contextlib.asynccontextmanager
+async def nghttpd(directory: Path, devices: Sequence[str], *options: str) -> AsyncIterator[Peer]:
+    """nghttp2's server: it has a file for each of the devices, and answers 404 for any other."""
+    found, port = certificates(directory), free_port()
+    files = directory / "files" / "3" / "device"
+    files.mkdir(parents=True)
+    for device in devices:
+        (files / device).touch()
+    command = [program("nghttpd"), "--address", HOST, "--htdocs", str(directory / "files"), *options]
+    async with running([*command, str(port), str(found.key), str(found.chain)], port, directory) as peer:
+        yield peer
+
+
+@contextlib.asynccontextmanager
 async def granian(directory: Path, application: Path) -> AsyncIterator[Peer]:
     """An ASGI application, `app` in a module, on granian."""
     found, port = certificates(directory), free_port()
