@@ -1,4 +1,5 @@
-"""The client against servers that other people wrote: nginx, nghttpd, Node's http2 and granian."""
+"""The client against servers that other people wrote: nginx, nghttpd, Node's http2 and granian, and ours
+around Go's net/http2, hyper and Netty."""
 
 import json
 from collections import Counter
@@ -9,7 +10,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from peer_servers import HOST, Peer, granian, nghttpd, nginx, node
+from peer_servers import COMPILED, HOST, Peer, compiled, granian, nghttpd, nginx, node
 
 from skerry.apns import ApnsClient, Channels, PoolSettings
 from skerry.domain.channel import StoragePolicy
@@ -122,6 +123,44 @@ class TestNghttpd:
         ):
             outcomes = await client.send(route_to(peer, key), pushes(tokens(2_000), body))
         assert outcomes.counts()[Outcome.ACCEPTED] == 2_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", COMPILED)
+class TestCompiled:
+    async def test_thousands_of_mixed_outcomes(
+        self, tmp_path: Path, key: ec.EllipticCurvePrivateKey, name: str
+    ) -> None:
+        mixed = [token for both in zip(tokens(1_000), tokens(1_000, "dead"), strict=True) for token in both]
+        async with compiled(name, tmp_path) as peer, ApnsClient(QUICK) as client:
+            outcomes = await client.send(route_to(peer, key), pushes(mixed))
+        assert [Outcome(code) for code in outcomes.codes] == [Outcome.ACCEPTED, Outcome.REJECTED] * 1_000
+        assert {(one.status, one.reason, one.invalid_since) for one in outcomes.rejections.values()} == {
+            (410, "Unregistered", 1_790_000_000_000)
+        }
+        assert read(peer) == Counter((token, len(BODY)) for token in mixed)
+
+    async def test_bodies_as_large_as_apple_takes(
+        self, tmp_path: Path, key: ec.EllipticCurvePrivateKey, name: str
+    ) -> None:
+        async with compiled(name, tmp_path) as peer, ApnsClient(QUICK) as client:
+            outcomes = await client.send(route_to(peer, key), pushes(tokens(2_000), b"{%s}" % (b" " * 4_094)))
+        assert outcomes.counts()[Outcome.ACCEPTED] == 2_000
+        assert read(peer) == Counter((token, 4_096) for token in tokens(2_000))
+
+    async def test_graceful_ends_in_the_midst_lose_and_double_nothing(
+        self, tmp_path: Path, key: ec.EllipticCurvePrivateKey, name: str
+    ) -> None:
+        async with compiled(name, tmp_path, requests=350) as peer, ApnsClient(QUICK) as client:
+            outcomes = await client.send(route_to(peer, key), pushes(tokens(2_000)))
+        assert outcomes.counts()[Outcome.ACCEPTED] == 2_000
+        assert read(peer) == Counter((token, len(BODY)) for token in tokens(2_000))
+
+
+def read(peer: Peer) -> Counter[tuple[str, int]]:
+    """Tokens and lengths of bodies in the log of a server of ours."""
+    lines = (line.split() for line in (peer.directory / "server.log").read_text().splitlines())
+    return Counter((line[0], int(line[1])) for line in lines if len(line) == 2)  # the others complain
 
 
 class TestNode:
