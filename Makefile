@@ -18,7 +18,7 @@ unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-all test-servers lint types fmt bench bench-quick bench-peers reference docs build image clean
+.PHONY: help setup demo test test-all test-servers peer-servers lint types fmt bench bench-quick bench-peers reference docs build image clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,11 +31,14 @@ demo: setup ## Start a service, a simulated APNs and phones, and watch a deliver
 test: setup test-servers lint types ## What every change must pass: lint, types and the tests.
 	$(BIN)/pytest -m "not slow" $(PYTEST_ARGS)
 
-test-all: setup test-servers lint types ## The same, and the tests that take minutes.
+test-all: setup test-servers peer-servers lint types ## The same, and the tests that take minutes.
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 test-servers: ## Install other people's HTTP/2 servers, which the tests talk to (Debian packages; may ask for sudo).
 	scripts/install-test-servers
+
+peer-servers: setup ## Build the servers around Go, Rust and Java libraries that the slow tests talk to, into .peers/.
+	scripts/build-peer-servers
 
 lint: setup ## Check style, format and the arrows between the rooms.
 	$(BIN)/ruff check
@@ -72,7 +75,7 @@ image: ## Build the container image skerry:latest.
 	docker build --tag skerry:latest .
 
 clean: ## Remove .venv and everything that was built.
-	rm -rf $(VENV) dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .peers dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(READY): uv.lock pyproject.toml Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

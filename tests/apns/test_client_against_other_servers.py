@@ -1,4 +1,5 @@
-"""The client against servers that other people wrote: nginx, Node's http2 and granian."""
+"""The client against servers that other people wrote: nginx, nghttpd, Node's http2 and granian, and ours
+around Go's net/http2, hyper and Netty."""
 
 import json
 from collections import Counter
@@ -9,7 +10,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from peer_servers import HOST, Peer, granian, nginx, node
+from peer_servers import COMPILED, HOST, Peer, compiled, granian, nghttpd, nginx, node
 
 from skerry.apns import ApnsClient, Channels, PoolSettings
 from skerry.domain.channel import StoragePolicy
@@ -81,6 +82,85 @@ def arrived(peer: Peer) -> Counter[str]:
         assert (method, status, topic, push_type, priority) == ("POST", "200", TOPIC, "liveactivity", "10")
         found[path.removeprefix("/3/device/")] += 1
     return found
+
+
+class TestNghttpd:
+    @pytest.mark.parametrize(
+        "options",
+        [
+            [],
+            ["--max-concurrent-streams=100", "--window-bits=14", "--connection-window-bits=16"],
+            ["--max-concurrent-streams=3", "--window-bits=4"],
+            ["--header-table-size=0"],
+            ["--encoder-header-table-size=0", "--header-table-size=256"],
+            ["--early-response"],
+            ["--echo-upload", "--trailer", "checksum: 1"],
+            ["--padding=255"],
+        ],
+        ids=lambda options: " ".join(options) or "as-it-is",
+    )
+    async def test_each_push_gets_its_own_answer(
+        self, tmp_path: Path, key: ec.EllipticCurvePrivateKey, options: list[str]
+    ) -> None:
+        known, dead = tokens(200), tokens(200, prefix="dead")
+        mixed = [token for both in zip(known, dead, strict=True) for token in both]
+        async with nghttpd(tmp_path, known, *options) as peer, ApnsClient(QUICK) as client:
+            outcomes = await client.send(route_to(peer, key), pushes(mixed))
+        echoed = "--echo-upload" in options  # then it looks at no file
+        assert [Outcome(code) for code in outcomes.codes] == [
+            Outcome.ACCEPTED,
+            Outcome.ACCEPTED if echoed else Outcome.REJECTED,
+        ] * 200
+        assert {one.status for one in outcomes.rejections.values()} == (set() if echoed else {404})
+
+    async def test_thousands_with_bodies_as_large_as_apple_takes(
+        self, tmp_path: Path, key: ec.EllipticCurvePrivateKey
+    ) -> None:
+        body = b"{%s}" % (b" " * 4_094)
+        async with (
+            nghttpd(tmp_path, tokens(2_000), "--max-concurrent-streams=100") as peer,
+            ApnsClient(QUICK) as client,
+        ):
+            outcomes = await client.send(route_to(peer, key), pushes(tokens(2_000), body))
+        assert outcomes.counts()[Outcome.ACCEPTED] == 2_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", COMPILED)
+class TestCompiled:
+    async def test_thousands_of_mixed_outcomes(
+        self, tmp_path: Path, key: ec.EllipticCurvePrivateKey, name: str
+    ) -> None:
+        mixed = [token for both in zip(tokens(1_000), tokens(1_000, "dead"), strict=True) for token in both]
+        async with compiled(name, tmp_path) as peer, ApnsClient(QUICK) as client:
+            outcomes = await client.send(route_to(peer, key), pushes(mixed))
+        assert [Outcome(code) for code in outcomes.codes] == [Outcome.ACCEPTED, Outcome.REJECTED] * 1_000
+        assert {(one.status, one.reason, one.invalid_since) for one in outcomes.rejections.values()} == {
+            (410, "Unregistered", 1_790_000_000_000)
+        }
+        assert read(peer) == Counter((token, len(BODY)) for token in mixed)
+
+    async def test_bodies_as_large_as_apple_takes(
+        self, tmp_path: Path, key: ec.EllipticCurvePrivateKey, name: str
+    ) -> None:
+        async with compiled(name, tmp_path) as peer, ApnsClient(QUICK) as client:
+            outcomes = await client.send(route_to(peer, key), pushes(tokens(2_000), b"{%s}" % (b" " * 4_094)))
+        assert outcomes.counts()[Outcome.ACCEPTED] == 2_000
+        assert read(peer) == Counter((token, 4_096) for token in tokens(2_000))
+
+    async def test_graceful_ends_in_the_midst_lose_and_double_nothing(
+        self, tmp_path: Path, key: ec.EllipticCurvePrivateKey, name: str
+    ) -> None:
+        async with compiled(name, tmp_path, requests=350) as peer, ApnsClient(QUICK) as client:
+            outcomes = await client.send(route_to(peer, key), pushes(tokens(2_000)))
+        assert outcomes.counts()[Outcome.ACCEPTED] == 2_000
+        assert read(peer) == Counter((token, len(BODY)) for token in tokens(2_000))
+
+
+def read(peer: Peer) -> Counter[tuple[str, int]]:
+    """Tokens and lengths of bodies in the log of a server of ours."""
+    lines = (line.split() for line in (peer.directory / "server.log").read_text().splitlines())
+    return Counter((line[0], int(line[1])) for line in lines if len(line) == 2)  # the others complain
 
 
 class TestNode:

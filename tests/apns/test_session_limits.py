@@ -104,6 +104,25 @@ class TestWindows:
         assert talk.session.room(35) == 1
         assert talk.session.room(36) == 0
 
+    def test_some_of_it_may_be_kept_free_for_others(self) -> None:
+        talk = Conversation()
+        assert talk.session.room(10_000, keep=16_000) == 6, "nothing is open: whom should it be kept for?"
+        talk.push(1, letter(b"x" * 10_000))
+        assert talk.session.room(10_000, keep=16_000) == 3
+        assert talk.session.room(10_000) == 5
+        talk.push(5, letter(b"x" * 10_000))
+        assert (talk.session.room(10_000, keep=16_000), talk.session.room(5_000, keep=16_000)) == (0, 0)
+
+    def test_where_nothing_is_open_what_is_kept_holds_nothing_up(self) -> None:
+        """A server may give credit only once its window is used up."""
+        talk = Conversation()
+        talk.push(6, letter(b"x" * 10_000))
+        talk.exchange()
+        for stream_id in talk.server.requests:
+            talk.server.answer(stream_id)
+        talk.exchange()
+        assert talk.session.room(10_000, keep=16_000) == 1
+
     @pytest.mark.parametrize("window", [0, 1, 7, 72])
     def test_in_tiny_stream_windows_bodies_go_out_bit_by_bit(self, window: int) -> None:
         talk = Conversation(settings={SettingCodes.INITIAL_WINDOW_SIZE: window})

@@ -106,15 +106,21 @@ class SessionMachine(RuleBasedStateMachine):
         which=st.sampled_from(LETTERS),
         width=st.sampled_from([64, 160, 200]),
         key=st.booleans(),
+        kept=st.sampled_from([False, False, True]),
     )
-    def push(self, count: int, which: Letter, width: int, *, key: bool) -> None:
+    def push(self, count: int, which: Letter, width: int, *, key: bool, kept: bool) -> None:
         count = min(count, self.talk.session.room(len(which.body)))
         if not count:
             return
         places = range(self.talk.pushed, self.talk.pushed + count)
         tokens = [token(place, width if place % 3 else 80) for place in places]
         run = self.talk.push(
-            count, which, tokens=tokens, authorization=AUTHORIZATION if key else b"bearer short", deadline=self.now + 30
+            count,
+            which,
+            tokens=tokens,
+            authorization=AUTHORIZATION if key else b"bearer short",
+            deadline=self.now + 30,
+            answers={} if kept else None,
         )
         for position, place in enumerate(places):
             self.sent[run.stream_id(position)] = (place, which.body, tokens[position])

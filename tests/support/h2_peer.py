@@ -26,6 +26,7 @@ from h2.events import (
 from h2.settings import SettingCodes, Settings
 from hyperframe.frame import Frame, GoAwayFrame, HeadersFrame, RstStreamFrame
 
+from skerry.apns.answer import Answer
 from skerry.apns.frames import PREFACE, Flag, FrameType
 from skerry.apns.headers import Letter
 from skerry.apns.session import Session
@@ -183,6 +184,7 @@ class Conversation:
         deadline: float = 100.0,
         authorization: bytes = AUTHORIZATION,
         tokens: Sequence[bytes] | None = None,
+        answers: dict[int, Answer] | None = None,
     ) -> Run[str]:
         """Send; the pushes are numbered on from the last one, and so are the tokens."""
         places = range(self.pushed, self.pushed + count)
@@ -193,6 +195,7 @@ class Conversation:
             owner="test",
             places=places,
             deadline=deadline,
+            answers=answers,
         )
         self.pushed += count
         return run

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import trustme
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 HOST = "127.0.0.1"
 
@@ -40,7 +41,9 @@ def certificates(directory: Path) -> Certificates:
     server = authority.issue_cert(HOST, "localhost")
     found = Certificates(directory / "server.pem", directory / "server.key", directory / "root.pem")
     authority.cert_pem.write_to_path(found.root)
-    server.private_key_pem.write_to_path(found.key)
+    key = load_pem_private_key(server.private_key_pem.bytes(), password=None)
+    # PKCS#8: Java reads nothing else.
+    found.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     for place, blob in enumerate(server.cert_chain_pems):
         blob.write_to_path(found.chain, append=place > 0)
     return found
@@ -143,6 +146,41 @@ async def node(directory: Path, script: Path, *options: str) -> AsyncIterator[Pe
     found, port = certificates(directory), free_port()
     command = [program("node"), str(script), str(port), str(found.chain), str(found.key), *options]
     async with running(command, port, directory) as peer:
+        yield peer
+
+
+@contextlib.asynccontextmanager
+async def nghttpd(directory: Path, devices: Sequence[str], *options: str) -> AsyncIterator[Peer]:
+    """nghttp2's server: it has a file for each of the devices, and answers 404 for any other."""
+    found, port = certificates(directory), free_port()
+    files = directory / "files" / "3" / "device"
+    files.mkdir(parents=True)
+    for device in devices:
+        (files / device).touch()
+    command = [program("nghttpd"), "--address", HOST, "--htdocs", str(directory / "files"), *options]
+    async with running([*command, str(port), str(found.key), str(found.chain)], port, directory) as peer:
+        yield peer
+
+
+BUILT = Path(__file__).parents[2] / ".peers"
+COMPILED = {
+    "go": [str(BUILT / "go-peer")],
+    "hyper": [str(BUILT / "rust-peer")],
+    "netty": ["java", "-cp", f"{BUILT}/java/target/classes:{BUILT}/java/target/dependency/*", "peer.Peer"],
+}
+
+
+@contextlib.asynccontextmanager
+async def compiled(name: str, directory: Path, *, requests: int = 0) -> AsyncIterator[Peer]:
+    """One of our small servers around Go's net/http2, hyper or Netty; see `servers/`.
+
+    It allows 100 streams, answers 410 to tokens that begin with `dead`, writes what it has read to its log, and says
+    GOAWAY on a connection after so many requests.
+    """
+    assert BUILT.is_dir(), "the servers are not built: run scripts/build-peer-servers"
+    found, port = certificates(directory), free_port()
+    command = [program(COMPILED[name][0]), *COMPILED[name][1:]]
+    async with running([*command, str(port), str(found.chain), str(found.key), str(requests)], port, directory) as peer:
         yield peer
 
 

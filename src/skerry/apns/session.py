@@ -173,7 +173,8 @@ class Session(Generic[OwnerT]):
             return 0
         free = min(self.stream_limit, self._stream_bound) - self.open_streams
         free = min(free, self.ids_left)
-        window = self._send_window - (keep if self.open_streams else 0)
+        keep = keep if self.open_streams else 0
+        window = self._send_window - keep
         if free <= 0 or not body_length:
             return max(0, free)
         if window <= 0:
@@ -214,7 +215,8 @@ class Session(Generic[OwnerT]):
             raise ValueError(f"{count} pushes do not fit; ask room() first")
         if len(letter.body) > frames.DEFAULT_MAX_FRAME:
             raise ValueError(f"body of {len(letter.body)} octets; at most {frames.DEFAULT_MAX_FRAME} fit one frame")
-        longest = longest_block(letter, authorization, max(map(len, tokens)))
+        groups = [(length, list(group)) for length, group in groupby(tokens, len)]
+        longest = longest_block(letter, authorization, max(length for length, _ in groups))
         if longest > frames.DEFAULT_MAX_FRAME:
             raise ValueError(
                 f"header block of up to {longest} octets; at most {frames.DEFAULT_MAX_FRAME} fit one frame"
@@ -223,16 +225,15 @@ class Session(Generic[OwnerT]):
             owner, places, first_id=self._next_id, deadline=deadline, authorization=authorization, answers=answers
         )
         whole = len(letter.body) <= self._initial_window and count * len(letter.body) <= self._send_window
-        done = 0
-        while done < count:
-            # Until the table holds the letter's fields each block is another one, and is sent once.
-            block = self._writer.block(letter, authorization)
-            part = tokens[done:] if block.steady else tokens[done : done + 1]
-            after = block.after + letter.passing
-            for length, group in groupby(part, len):
-                opening = block.before + path_opening(length, letter.prefix)
-                self._write_run(run.stream_id(done), opening, list(group), after, letter.body if whole else None)
-                done = done + len(part) if len(part) == 1 else (self._next_id - run.first_id) >> 1
+        body = letter.body if whole else None
+        for length, group in groups:
+            opening, rest = path_opening(length, letter.prefix), group
+            while rest:
+                # Until the table holds the letter's fields each block is another one, and is sent once.
+                block = self._writer.block(letter, authorization)
+                part = rest if block.steady else rest[:1]
+                self._write_run(self._next_id, block.before + opening, part, block.after + letter.passing, body)
+                rest = rest[len(part) :]
         self.open_streams += count
         self._runs.add(run)
         if whole:
