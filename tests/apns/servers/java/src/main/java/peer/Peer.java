@@ -20,8 +20,9 @@ import java.util.Map;
  * An APNs of sorts on Netty.
  *
  * <p>Peer PORT CHAIN KEY [REQUESTS]: answers 410 to tokens that begin with "dead" and 200 to others, writes each token it
- * has read to standard output, and after so many requests on a connection says GOAWAY with the id of the last stream it
- * has heard of: what is above it is not answered.
+ * has read to standard output, and after so many requests on a connection says GOAWAY with the highest id there is: what
+ * is under way is still answered. A lower one would be no test of a client: Netty ignores the HEADERS above it, takes the
+ * DATA that follow for an error of the connection, and closes it with answers unread.
  */
 public final class Peer {
   private static final String GONE = "{\"reason\":\"Unregistered\",\"timestamp\":1790000000000}";
@@ -40,11 +41,11 @@ public final class Peer {
     protected void channelRead0(ChannelHandlerContext context, Http2StreamFrame frame) {
       int id = frame.stream().id();
       if (frame instanceof Http2HeadersFrame headers) {
-        if (limit > 0 && seen >= limit) return; // above the GOAWAY
         seen++;
         tokens.put(id, headers.headers().path().toString().replaceFirst("^/3/device/", ""));
         if (seen == limit) {
           Http2GoAwayFrame goaway = new DefaultHttp2GoAwayFrame(Http2Error.NO_ERROR);
+          goaway.setExtraStreamIds(Integer.MAX_VALUE);
           context.writeAndFlush(goaway);
         }
         if (headers.isEndStream()) answer(context, frame.stream());
