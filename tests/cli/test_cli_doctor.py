@@ -9,6 +9,8 @@ import pytest
 APP = ("app", "add", "--name", "shop", "--bundle-id", "com.example.app")
 CREDENTIAL = ("--team-id", "TEAM123456", "--key-id", "KEY1234567")
 
+HOSTS = ("--endpoint-production", "--endpoint-sandbox", "--management-production", "--management-sandbox")
+
 
 def findings(skerry: Any) -> tuple[int, dict[str, Any]]:
     ran = skerry("doctor", "--json")
@@ -30,13 +32,14 @@ def test_an_app_without_a_key_is_told_how_to_get_one(skerry: Any) -> None:
 
 
 def test_an_endpoint_that_cannot_be_reached_is_named(skerry: Any, p8: Path) -> None:
-    elsewhere = ("--endpoint-production", "127.0.0.1:1", "--endpoint-sandbox", "127.0.0.1:1")
+    elsewhere = [part for option in HOSTS for part in (option, "127.0.0.1:1")]
     skerry(*APP, *CREDENTIAL, "--p8", str(p8), *elsewhere)
     code, found = findings(skerry)
     assert code == 1
     assert "skerry key create --app shop" in found["app shop"]["fix"]
     assert found["app shop, production"]["fix"] is not None
     assert "127.0.0.1:1" in found["app shop, production"]["found"]
+    assert "--management-sandbox" in found["app shop, sandbox channels"]["fix"]
 
 
 def test_wrong_settings_are_a_finding(skerry: Any, monkeypatch: pytest.MonkeyPatch) -> None:

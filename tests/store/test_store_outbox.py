@@ -316,6 +316,8 @@ async def test_the_store_knows_modern_systems_as_the_domain_does(bench):
         "18 .1",
         "018.2",
         "-18",
+        "²8",
+        "١٨",
     ]
     devices = [await bench.device(os_version=version) for version in versions]
     activity = await bench.activity()

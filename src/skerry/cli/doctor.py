@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from shlex import quote
@@ -121,17 +121,26 @@ async def _app(admin: Admin, listed: App) -> AsyncIterator[Finding]:
         return
     if not any(key.revoked_at is None for key in await admin.apps.keys(app.app_id)):
         yield Finding(what, "has no API key", f"skerry key create --app {quote(app.name)} --kind rest")
+    for finding in await asyncio.gather(*_ways(app, Credential(app.team_id, app.key_id, app.private_key))):
+        yield finding
+
+
+def _ways(app: App, credential: Credential) -> Iterator[Awaitable[Finding]]:
+    """A look at each of the app's hosts, together: one that does not answer costs its whole time limit."""
+    kinds = (("", "endpoint", app.endpoints), (" channels", "management", app.management_endpoints))
+    for label, option, endpoints in kinds:
+        for environment, endpoint in endpoints.items():
+            what = f"app {app.name}, {environment.value}{label}"
+            yield _way(app, what, Route(credential, endpoint), f"--{option}-{environment.value}")
+
+
+async def _way(app: App, what: str, route: Route, option: str) -> Finding:
     async with ApnsClient() as client:
-        for environment, endpoint in app.endpoints.items():
-            route = Route(Credential(app.team_id, app.key_id, app.private_key), endpoint)
-            report = await client.probe(route, timeout=5.0)
-            reached = f"{what}, {environment.value}"
-            if report.problem is not None:
-                yield Finding(
-                    reached,
-                    report.problem,
-                    f"open the way to it, or name another endpoint and its roots: skerry app set {quote(app.name)}"
-                    f" --endpoint-{environment.value} HOST:PORT --ca-bundle FILE",
-                )
-            else:
-                yield Finding(reached, f"{endpoint} answers ({report.tls_version}, HTTP/2)")
+        report = await client.probe(route, timeout=5.0)
+    if report.problem is None:
+        return Finding(what, f"{route.endpoint} answers ({report.tls_version}, HTTP/2)")
+    fix = (
+        "open the way to it, or name another endpoint and its roots:"
+        f" skerry app set {quote(app.name)} {option} HOST:PORT --ca-bundle FILE"
+    )
+    return Finding(what, report.problem, fix)

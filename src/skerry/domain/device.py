@@ -28,7 +28,7 @@ def normal_token(text: str) -> str | None:
 def is_modern(os_version: str | None) -> bool:
     """Whether the device understands `input-push-token`: iOS 18 and later."""
     major = (os_version or "").split(".", 1)[0]
-    return major.isdigit() and int(major) >= 18  # noqa: PLR2004 - iOS 18
+    return major.isascii() and major.isdecimal() and int(major) >= 18  # noqa: PLR2004 - iOS 18
 
 
 @dataclass(frozen=True, slots=True)

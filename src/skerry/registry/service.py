@@ -123,7 +123,7 @@ class Registry(Generic[TxT]):
         def work(tx: TxT) -> None:
             for user in tx.users.with_attribute(app_id, key):
                 profile = tx.users.profile(user)
-                change = {key: None} if profile.get(key) == value else {}
+                change = {key: None} if key in profile and _is_among(profile[key], [value]) else {}
                 kept = _pulled(profile, {key: value}) if isinstance(profile.get(key), list) else profile
                 tx.users.save_profile(user, _changed(kept, change))
 
@@ -291,15 +291,20 @@ def _pushed(profile: Mapping[str, Any], members: Mapping[str, Any]) -> dict[str,
 
 def _fresh(profile: Mapping[str, Any], name: str, value: Any) -> list[Any]:
     held = _values(profile, name)
-    return [one for one in (value if isinstance(value, list) else [value]) if one not in held]
+    return [one for one in (value if isinstance(value, list) else [value]) if not _is_among(one, held)]
 
 
 def _pulled(profile: Mapping[str, Any], members: Mapping[str, Any]) -> dict[str, Any]:
     gone = {name: value if isinstance(value, list) else [value] for name, value in members.items()}
-    left = {name: [one for one in _values(profile, name) if one not in gone[name]] for name in gone}
+    left = {name: [one for one in _values(profile, name) if not _is_among(one, gone[name])] for name in gone}
     return {**profile, **left}
 
 
 def _values(profile: Mapping[str, Any], name: str) -> list[Any]:
     held = profile.get(name)
     return list(held) if isinstance(held, list) else [] if held is None else [held]
+
+
+def _is_among(value: Any, values: Sequence[Any]) -> bool:
+    """Whether a JSON value is one of these: true is not 1, though Python says so."""
+    return any(value == one and isinstance(value, bool) is isinstance(one, bool) for one in values)
