@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from reference import markdown
+from skerry.api.examples import ANSWERS
 
 Schema = dict[str, Any]
 
@@ -30,6 +31,9 @@ is on disk, and a refused call has changed nothing.
 Unknown fields are ignored, and null counts as left out. Bodies are JSON of up to 1 MiB. [Errors](errors.md) has every
 code; [Moving from Netmera](../moving-from-netmera.md) says what differs from the original. For machines: `GET
 /openapi.json`.
+
+The examples are those of one day of an app: `scripts/record-answers` asks a service with simulated phones, in an order
+that makes sense, and `tests/acceptance/test_examples.py` asks again and compares.
 """
 
 
@@ -65,6 +69,15 @@ def _operation(method: str, path: str, operation: dict[str, Any]) -> Iterator[st
     if "requestBody" in operation:
         yield from _body(operation["requestBody"]["content"]["application/json"])
     yield from _answers(operation["responses"])
+    yield from _told(operation["operationId"])
+
+
+def _told(operation: str) -> Iterator[str]:
+    """The answer that a service gave to the example, or to a request without a body."""
+    told = ANSWERS.get(operation, {})
+    if told.get("answer"):
+        yield f"`{told['request']}` was answered with `{told['status']}` and"
+        yield markdown.block(json.dumps(told["answer"], indent=2, ensure_ascii=False), "json")
 
 
 def _key(operation: dict[str, Any]) -> str:

@@ -1,11 +1,26 @@
-"""A request that works, for each operation that has a body."""
+"""A request that works, for each operation that has a body, and an answer to each: a service with phones gave them.
 
+The answers are recorded by `scripts/record-answers`; tests/acceptance/test_examples.py asks again and compares.
+"""
+
+import json
+from importlib import resources
 from typing import Any
+
+ANSWERS: dict[str, dict[str, Any]] = json.loads(
+    resources.files(__package__).joinpath("answers.json").read_text("utf-8")
+)
+"""By operation: `request` (its line), `status` and `answer`, which is null where there is no JSON."""
 
 _CONTENT: dict[str, Any] = {
     "platforms": ["IOS"],
     "contentState": {"homeTeamScore": 0, "awayTeamScore": 0, "matchStatus": "1st Half"},
-    "liveActAttr": {"leagueName": "Premier League", "homeTeamName": "Arsenal", "awayTeamName": "Liverpool"},
+    "liveActAttr": {
+        "leagueName": "Premier League",
+        "homeTeamName": "Arsenal",
+        "awayTeamName": "Liverpool",
+        "matchStartTime": "18.30",
+    },
     "liveActAttrType": "MatchLiveScoreWidgetAttributes",
 }
 BULK: dict[str, Any] = {
@@ -55,7 +70,12 @@ ATTRIBUTE_VALUES: list[dict[str, Any]] = [{"key": "team", "value": "Arsenal"}]
 
 PUT: dict[str, Any] = {
     "type": "MatchLiveScoreWidgetAttributes",
-    "attributes": {"leagueName": "Premier League", "homeTeamName": "Arsenal", "awayTeamName": "Liverpool"},
+    "attributes": {
+        "leagueName": "Premier League",
+        "homeTeamName": "Arsenal",
+        "awayTeamName": "Liverpool",
+        "matchStartTime": "18.30",
+    },
     "state": {"homeTeamScore": 1, "awayTeamScore": 0, "matchStatus": "1st Half"},
     "alert": {"title": "Goal!", "body": "Arsenal 1 – 0 Liverpool"},
     "audience": {"tags": ["arsenal"]},

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from skerry.api.examples import ANSWERS
 from skerry.api.explanations import EXPLANATIONS
 from skerry.api.routes import Route
 from skerry.api.schemas import PARAMETERS, PROFILE, Schema
@@ -89,7 +90,9 @@ def describe(routes: Sequence[Route], version: str) -> dict[str, Any]:
 def _operation(route: Route) -> dict[str, Any]:
     answer: dict[str, Any] = {"description": "Done"}
     if route.answer is not None:
-        answer["content"] = {route.media_type: {"schema": route.answer}}
+        told = ANSWERS.get(route.name, {}).get("answer")
+        example = {} if told is None else {"example": told}
+        answer["content"] = {route.media_type: {"schema": route.answer, **example}}
     operation: dict[str, Any] = {
         "operationId": route.name,
         "summary": route.summary,

@@ -3,6 +3,7 @@
 from skerry.api.schemas import (
     GROUP_ID,
     LOCATION,
+    MOMENT,
     NAMES,
     OBJECT,
     PROFILE_REF,
@@ -75,13 +76,13 @@ SEGMENT = fields(
     name=STRING,
     id={"type": "integer"},
     audience=OBJECT,
-    created_at=STRING,
-    updated_at=STRING,
+    created_at=MOMENT,
+    updated_at=MOMENT,
 )
 SEGMENTS = fields(
     ("segments",),
     segments=items(
-        fields(("name", "id", "updated_at"), name=STRING, id={"type": "integer"}, updated_at=STRING), 0, 1000
+        fields(("name", "id", "updated_at"), name=STRING, id={"type": "integer"}, updated_at=MOMENT), 0, 1000
     ),
 )
 SEGMENT_SIZES = fields(

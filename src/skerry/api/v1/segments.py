@@ -1,6 +1,5 @@
 """Segments and previews, of our own API and of the drop-in one: read, ask a service, answer."""
 
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from starlette.requests import Request
@@ -13,7 +12,7 @@ from skerry.api.rest3.errors import UNKNOWN_SEGMENT, Rest3Error, invalid, missin
 from skerry.api.rest3.fields import NUL
 from skerry.api.v1.audiences import read_audience, write_audience
 from skerry.api.v1.reading import Body, not_found, read, refused, text
-from skerry.domain.ids import AppId, GroupId, Millis
+from skerry.domain.ids import AppId, GroupId
 from skerry.domain.preview import Count, Missing, Preview
 from skerry.domain.segment import SegmentInUseError, StoredSegment, TooManySegmentsError
 
@@ -100,7 +99,7 @@ class AudienceHandlers:
         return JSONResponse(
             {
                 "segments": [
-                    {"name": one.name, "id": one.segment_id, "updated_at": _moment(one.updated_at)}
+                    {"name": one.name, "id": one.segment_id, "updated_at": one.updated_at}
                     for one in await self._segments.all(app_id)
                 ]
             }
@@ -156,13 +155,9 @@ def _segment(stored: StoredSegment) -> dict[str, Any]:
         "name": stored.name,
         "id": stored.segment_id,
         "audience": write_audience(stored.audience),
-        "created_at": _moment(stored.created_at),
-        "updated_at": _moment(stored.updated_at),
+        "created_at": stored.created_at,
+        "updated_at": stored.updated_at,
     }
-
-
-def _moment(time: Millis) -> str:
-    return datetime.fromtimestamp(time / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _preview(found: Preview) -> dict[str, Any]:
