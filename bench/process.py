@@ -19,6 +19,13 @@ class Process:
         """User and system time of all its threads, to the nanosecond; /proc counts in steps of 10 ms."""
         return time.clock_gettime((~self.pid << 3) | _CPU_CLOCK)
 
+    def children(self) -> "list[Process]":
+        """The processes that it has started and that still run."""
+        found = []
+        for thread in Path(f"/proc/{self.pid}/task").iterdir():
+            found += [Process(int(pid)) for pid in (thread / "children").read_text().split()]
+        return found
+
     def peak_memory_mib(self) -> float:
         """The most memory that was resident at once, since its start."""
         status = Path(f"/proc/{self.pid}/status").read_text()

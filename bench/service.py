@@ -4,10 +4,11 @@ import asyncio
 import os
 import shutil
 import signal
+import sqlite3
 import sys
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -60,6 +61,11 @@ class RunningService:
     rest: Target
     sdk: Target
     database: Path
+    log: Path
+
+    def all_processes(self) -> list[Process]:
+        """The service, and those that send beside it."""
+        return [self.process, *self.process.children()]
 
 
 @asynccontextmanager
@@ -99,12 +105,15 @@ async def _create_app(admin: Admin, endpoint: Endpoint) -> AppId:
 
 
 @asynccontextmanager
-async def running_service(home: Home, profile: Path | None = None) -> AsyncIterator[RunningService]:
+async def running_service(
+    home: Home, profile: Path | None = None, *, processes: int = 1
+) -> AsyncIterator[RunningService]:
     """Run the service until the block is left; its log goes to a file, at its usual level.
 
     Args:
         home: where it lives.
         profile: where the main thread's cProfile is to be written; it slows the service down.
+        processes: that send, itself among them; all of them are there when the block begins.
 
     Raises:
         ServiceError: if it does not come up; with the end of its log.
@@ -117,7 +126,7 @@ async def running_service(home: Home, profile: Path | None = None) -> AsyncItera
         child = await asyncio.create_subprocess_exec(
             *(sys.executable, *profiler, "-m", "skerry", "serve", "--quiet"),
             *("--port", str(port), "--data", str(home.data)),
-            env={**inherited, **SETTINGS},
+            env={**inherited, **SETTINGS, "SKERRY_DELIVERY__PROCESSES": str(processes)},
             cwd=home.data,  # a skerry.toml that lies about must not count
             stdin=asyncio.subprocess.DEVNULL,
             stdout=written,
@@ -126,12 +135,22 @@ async def running_service(home: Home, profile: Path | None = None) -> AsyncItera
     try:
         await _until_ready(child, port, log)
         database = home.settings.database
-        yield RunningService(Process(child.pid), Target(HOST, port, REST_KEY), Target(HOST, port, SDK_KEY), database)
+        await _until_joined(database, processes - 1)
+        yield RunningService(
+            Process(child.pid), Target(HOST, port, REST_KEY), Target(HOST, port, SDK_KEY), database, log
+        )
     finally:
         with suppress(ProcessLookupError):
             child.send_signal(signal.SIGINT)  # not SIGTERM: it ends the process before a profile is written
         async with asyncio.timeout(STOPPED_WITHIN):
             await child.wait()
+
+
+async def _until_joined(database: Path, count: int) -> None:
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        async with asyncio.timeout(READY_WITHIN):
+            while connection.execute("SELECT count(*) FROM senders").fetchone()[0] < count:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)  # it is another process that joins
 
 
 async def _until_ready(child: asyncio.subprocess.Process, port: int, log: Path) -> None:

@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import structlog
@@ -21,15 +21,19 @@ from skerry.activities.timekeeper import Timekeeper
 from skerry.api.app import build_api
 from skerry.api.ports import ApiSettings, Services, StreamSettings
 from skerry.apns import ApnsClient, Channels, PoolSettings
+from skerry.apns.stats import ClientStats
 from skerry.bus.memory import MemoryBus
+from skerry.delivery.assistance import Assistance
 from skerry.delivery.channel_keeper import ChannelKeeper
 from skerry.delivery.directory import Directory
 from skerry.delivery.planner import Planner
+from skerry.delivery.ports import Transaction
 from skerry.delivery.sender import Sender, SenderSettings
 from skerry.delivery.settlement import Settlement
 from skerry.domain.chunk import Lane
 from skerry.domain.ids import Millis
 from skerry.domain.timer import TimerKind
+from skerry.domain.unit_of_work import UnitOfWork
 from skerry.domain.verdict import RetryPolicy
 from skerry.domain.webhook import RetrySchedule
 from skerry.metrics import ServiceMetrics
@@ -43,12 +47,14 @@ from skerry.registry.apps import Apps
 from skerry.registry.audiences import Audiences
 from skerry.registry.segments import Segments
 from skerry.registry.service import Registry
+from skerry.sender_processes import SenderProcesses
 from skerry.settings import Settings
 from skerry.simulator.passage import SimulatorPassage
 from skerry.store.sealing import KeyRing
 from skerry.store.sqlite.database import SqliteStore
 from skerry.store.sqlite.retention import Keep, sweep_all
 from skerry.store.sqlite.transaction import SqliteTransaction
+from skerry.store.sqlite.watch import Watch
 
 log = structlog.get_logger()
 
@@ -58,6 +64,10 @@ SETTLE_WITHIN = 5.0
 HOUR = 3_600_000
 """Milliseconds."""
 DAY = 24 * HOUR
+LARGE_CHUNKS = 64
+"""Chunks of large fan-outs that are on their way at once."""
+WATCH_EVERY = 0.02
+"""Seconds between two looks whether another process has committed; one takes microseconds."""
 WAKES = (*(lane.name for lane in Lane), "plans", "timers")
 EVENTS, WEBHOOKS = "events", "webhooks"
 
@@ -98,6 +108,100 @@ async def open_admin(settings: Settings) -> AsyncIterator[Admin]:
         yield Admin(store, apps, Receipts(store))
 
 
+@dataclass(frozen=True, slots=True)
+class _Sending:
+    """What a process needs to send."""
+
+    planner: Planner
+    keeper: ChannelKeeper
+    sender: Sender
+
+
+def _delivery(
+    settings: Settings,
+    store: UnitOfWork[Transaction],
+    pushes: ApnsClient,
+    apps: Apps,
+    bus: MemoryBus,
+    wake: Callable[[], None],
+    how: SenderSettings,
+    owner: str | None = None,
+) -> _Sending:
+    planner = Planner(clock=now, wake=wake)
+    settlement = Settlement(
+        _retry(settings),
+        resend_unknown_starts=settings.delivery.unknown_start == "resend",
+        unknown_start_after=Millis(int(settings.delivery.unknown_start_after_s * 1000)),
+    )
+    directory = Directory(apps.app)
+    keeper = ChannelKeeper(
+        store, Channels(pushes), directory, clock=now, nap=lambda seconds: bus.nap("channels", seconds)
+    )
+    sender = Sender(
+        store,
+        pushes,
+        directory,
+        planner,
+        settlement,
+        keeper,
+        how,
+        clock=now,
+        nap=bus.nap,
+        wake=wake,
+        owner=owner,
+    )
+    return _Sending(planner, keeper, sender)
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A sender beside a running service; whoever opens it runs it."""
+
+    sender: Sender
+    stats: Callable[[], ClientStats]
+    run: Callable[[], Coroutine[None, None, None]]
+    """Send until cancelled; raises an `ExceptionGroup` with `GivenUpError` where others have taken over."""
+
+
+@asynccontextmanager
+async def open_sender(settings: Settings, owner: str) -> AsyncIterator[Beside]:
+    """A sender of large fan-outs on the database of a running service."""
+    bus = MemoryBus()
+    async with (
+        await SqliteStore.open(settings.database, exclusive=False, clock=now, readers=settings.store.readers) as store,
+        ApnsClient(pool_settings(settings)) as pushes,
+    ):
+        apps = Apps(store, KeyRing.at(settings.key_ring), clock=now)
+        how = replace(_sender(settings), lanes=(Lane.LARGE,), assists=True)
+        known = Assistance(cast("UnitOfWork[Transaction]", store), owner, clock=now)
+
+        def wake() -> None:
+            bus.wake(*WAKES)
+
+        sender = _delivery(settings, known, pushes, apps, bus, wake, how, owner).sender
+
+        async def run() -> None:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(known.stay_known(bus.nap))
+                group.create_task(_watch(store, wake))
+                group.create_task(sender.run())
+
+        await known.begin()
+        try:
+            yield Beside(sender, pushes.stats, run)
+        finally:
+            await known.end()
+
+
+async def _watch(store: SqliteStore, wake: Callable[[], None]) -> None:
+    """Wake this process's loops when another one has committed; for the bus ends with the process."""
+    with Watch(store.path) as watch:
+        while True:
+            await asyncio.sleep(WATCH_EVERY)
+            if watch.changed():
+                wake()
+
+
 @asynccontextmanager
 async def open_service(settings: Settings) -> AsyncIterator[Service]:
     """Open the store, start delivery, and offer the API until the block is left.
@@ -124,30 +228,10 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
         def wake() -> None:
             bus.wake(*WAKES)
 
-        planner = Planner(clock=now, wake=wake)
+        delivery = _delivery(settings, store, pushes, apps, bus, wake, _sender(settings))
+        planner, keeper, sender = delivery.planner, delivery.keeper, delivery.sender
         # Each room has its own view of the transaction; the one that exists shows all of them.
         outbox = cast("Delivery", planner)
-        settlement = Settlement(
-            _retry(settings),
-            resend_unknown_starts=settings.delivery.unknown_start == "resend",
-            unknown_start_after=Millis(int(settings.delivery.unknown_start_after_s * 1000)),
-        )
-        directory = Directory(apps.app)
-        keeper = ChannelKeeper(
-            store, Channels(pushes), directory, clock=now, nap=lambda seconds: bus.nap("channels", seconds)
-        )
-        sender = Sender(
-            store,
-            pushes,
-            directory,
-            planner,
-            settlement,
-            keeper,
-            _sender(settings),
-            clock=now,
-            nap=bus.nap,
-            wake=wake,
-        )
         activities = Activities(store, outbox, clock=now)
         renewal = Renewal(outbox, _renewal(settings))
         desired = DesiredState(store, outbox, _desired(settings), renewal, clock=now)
@@ -183,13 +267,21 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
             wake=lambda: bus.wake(WEBHOOKS),
         )
         feed = Feed(store, lambda: bus.listen(EVENTS), lambda: bus.wake(EVENTS))
-        known = ServiceMetrics(store, pushes.stats, sender, webhook_sender, clock=now)
+        beside = SenderProcesses(settings.delivery.processes - 1, settings.data_dir, store, sender)
+        known = ServiceMetrics(store, lambda: beside.with_theirs(pushes.stats()), sender, webhook_sender, clock=now)
         metrics = CollectorRegistry()
         metrics.register(known)
         ProcessCollector(registry=metrics)
+        loops: list[tuple[str, Callable[[], object]]] = []
+        if settings.delivery.processes > 1:
+            loops = [
+                ("senders beside", beside.run),
+                ("their commits", lambda: _watch(store, lambda: bus.wake(*WAKES, EVENTS, WEBHOOKS))),
+            ]
         tasks = [
             asyncio.create_task(_supervised(work), name=name)
             for name, work in (
+                *loops,
                 ("sender", sender.run),
                 ("timekeeper", timekeeper.run),
                 ("channels", keeper.run),
@@ -224,6 +316,10 @@ async def _supervised(work: Callable[[], object]) -> None:
         except asyncio.CancelledError:
             raise
         except Exception:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                log.exception("a background loop failed while it was stopped")
+                raise
             log.exception("a background loop failed and is started again")
             await asyncio.sleep(1.0)
 
@@ -282,8 +378,12 @@ def _retry(settings: Settings) -> RetryPolicy:
 
 def _sender(settings: Settings) -> SenderSettings:
     delivery = settings.delivery
+    large = LARGE_CHUNKS if delivery.processes == 1 else LARGE_CHUNKS // 4  # who takes all leaves nothing to share
     return SenderSettings(
-        lease=delivery.lease_s, start_window=delivery.start_window, push_deadline=delivery.push_deadline_s
+        chunks_at_once={Lane.SMALL: 256, Lane.LARGE: large},
+        lease=delivery.lease_s,
+        start_window=delivery.start_window,
+        push_deadline=delivery.push_deadline_s,
     )
 
 

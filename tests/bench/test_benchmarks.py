@@ -78,9 +78,10 @@ def test_waiting_is_told_in_milliseconds(document: dict[str, Any]) -> None:
         assert "per_second" not in entry  # the pace was given
 
 
-def test_what_cannot_be_measured_says_why(document: dict[str, Any], results: Path) -> None:
-    assert "SQLite" in document["whole_path"]["1200"]["skerry_two_senders"]["absent"]
-    assert "skerry_two_senders is absent (1200)" in (results / "latest.md").read_text()
+def test_with_two_senders_the_memory_of_both_is_counted(document: dict[str, Any]) -> None:
+    alone, both = (document["whole_path"]["1200"][client] for client in ("skerry", "skerry_two_senders"))
+    assert both["peak_rss_mb"] > 1.3 * alone["peak_rss_mb"]
+    assert (both["lost"], both["doubled"]) == (0, 0)
 
 
 def test_the_results_say_how_they_came_about(document: dict[str, Any], results: Path) -> None:

@@ -106,9 +106,33 @@ async def test_reclaim_tells_what_others_hold_and_what_ran_out(bench):
             tx.outbox.claim(owner, Lane.SMALL, Millis(0), Millis(lease_until), 1)
 
     await bench.write(work)
-    found = await bench.read(lambda tx: tx.outbox.reclaim("me", Millis(100)))
+    found = await bench.read(lambda tx: tx.outbox.reclaim("me", Millis(100), Millis(90)))
     assert {chunk.first for chunk in found} == {1, 2}
     assert await bench.sql("SELECT count(*) FROM chunks WHERE state = 2") == [(3,)]
+
+
+async def test_what_a_living_sender_holds_is_its_own_until_it_falls_silent_or_leaves(bench):
+    activity = await bench.activity()
+    await bench.chunk(activity, 1, 1, 1)
+
+    def lease(tx):
+        tx.senders.join("beside", Millis(50))
+        tx.outbox.claim("beside", Lane.SMALL, Millis(0), Millis(500), 1)
+
+    await bench.write(lease)
+
+    async def held(heard_since):
+        return not await bench.read(lambda tx: tx.outbox.reclaim("me", Millis(100), Millis(heard_since)))
+
+    assert await held(49)
+    assert not await held(50)
+    assert await bench.write(lambda tx: tx.senders.beat("beside", Millis(90)))
+    assert await held(50)
+    await bench.write(lambda tx: tx.senders.leave("beside"))
+    assert not await held(50)
+    assert not await bench.write(lambda tx: tx.senders.beat("beside", Millis(95))), (
+        "it has to learn that it was given up"
+    )
 
 
 async def test_unsent_older_updates_are_superseded_and_nothing_else(bench):

@@ -32,6 +32,7 @@ from skerry.store.sqlite import (
     rejections,
     retention,
     segments,
+    senders,
     timers,
 )
 from skerry.store.sqlite.audiences import preview_statement, slice_statement, users_statement
@@ -49,6 +50,7 @@ MODULES = (
     rejections,
     retention,
     segments,
+    senders,
     timers,
 )
 
@@ -78,6 +80,7 @@ SMALL = {
     "SCAN oldest": "one slice",
     "SCAN events": "the oldest, as far as a slice goes",
     "SCAN webhook_attempts": "the oldest, as far as a slice goes",
+    "SCAN senders": "the processes that send: a handful",
     "SCAN (subquery-1)": "one slice",
     "SCAN (subquery-2)": "one slice",
     "SCAN (subquery-3)": "one page of events",

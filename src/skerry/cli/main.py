@@ -14,6 +14,7 @@ from skerry.cli.demo import demo
 from skerry.cli.dev import dev
 from skerry.cli.doctor import doctor
 from skerry.cli.send_test import send_test
+from skerry.cli.sender import sender
 from skerry.cli.serve import serve
 from skerry.domain.errors import RefusedError
 from skerry.settings import CONFIG_VARIABLE, WrongSettingsError
@@ -27,6 +28,7 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
 )
 cli.command()(serve)
+cli.command("sender", hidden=True)(sender)
 cli.command()(dev)
 cli.command()(demo)
 cli.command()(doctor)

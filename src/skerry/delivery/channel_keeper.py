@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 
 import structlog
 
@@ -89,8 +90,7 @@ class ChannelKeeper:
     async def _find_or_make(self, activity: Activity, environment: Environment) -> ChannelId | None:
         known = await self._store.read(lambda tx: tx.channels.of_activity(activity.activity_id))
         for one in known:
-            open_for_all = one.delete_at is None and one.closed_at is None
-            if open_for_all and one.environment is environment and one.first_card == activity.first_card:
+            if _is_open(one, environment, activity.first_card):
                 return one.channel.channel_id
         app = activity.app_id, environment
         target = await self._apps.channels(*app)
@@ -106,7 +106,15 @@ class ChannelKeeper:
         made = ActivityChannel(
             activity.app_id, activity.activity_id, activity.first_card, environment, result.value, self._clock()
         )
-        await self._store.write(lambda tx: tx.channels.add(made))
+        return await self._store.write(lambda tx: self._record(tx, made))
+
+    def _record(self, tx: Transaction, made: ActivityChannel) -> ChannelId:
+        """Should another process have made one meanwhile, that is the activity's, and ours is deleted again."""
+        for one in tx.channels.of_activity(made.activity_id):
+            if _is_open(one, made.environment, made.first_card):
+                tx.channels.add(replace(made, delete_at=made.created_at))
+                return one.channel.channel_id
+        tx.channels.add(made)
         return made.channel.channel_id
 
     async def _delete(self, channel: ActivityChannel) -> None:
@@ -124,3 +132,9 @@ class ChannelKeeper:
         else:
             later = Millis(self._clock() + AGAIN_AFTER)
             await self._store.write(lambda tx: tx.channels.put_off(channel, later))
+
+
+def _is_open(channel: ActivityChannel, environment: Environment, first_card: CardNumber) -> bool:
+    """Whether cards of the present run may be started on it."""
+    lasting = channel.delete_at is None and channel.closed_at is None
+    return lasting and channel.environment is environment and channel.first_card == first_card

@@ -46,8 +46,11 @@ class OutboxRecords(Protocol):
     def save(self, chunk: Chunk) -> None:
         """Store state, verdicts, attempt and `due_at`; a chunk that is not `LEASED` any more loses its lease."""
 
-    def reclaim(self, owner: str, now: Millis) -> list[Chunk]:
-        """Chunks leased by anybody but `owner`, or whose lease ran out: their senders are gone. Nothing is changed."""
+    def reclaim(self, owner: str, now: Millis, heard_since: Millis) -> list[Chunk]:
+        """Chunks whose senders are gone: leased by nobody that is known, or for too long. Nothing is changed.
+
+        Known are `owner`, and those of `SenderRecords` that were heard of since that time.
+        """
 
     def supersede(self, activity_id: ActivityId, before: RevisionNumber) -> list[RevisionNumber]:
         """Settle the unleased chunks of supersedable updates older than `before`; their open bytes say `SUPERSEDED`.
@@ -99,6 +102,25 @@ class OutboxRecords(Protocol):
 
     def next_plan_due(self) -> Millis | None:
         """When the next plan is due."""
+
+
+class SenderRecords(Protocol):
+    """Processes that send beside the service."""
+
+    def join(self, owner: str, now: Millis) -> None:
+        """A sender begins."""
+
+    def beat(self, owner: str, now: Millis) -> bool:
+        """A sender is alive; False: it was given up meanwhile, and what it had leased went to others."""
+
+    def is_known(self, owner: str) -> bool:
+        """Whether nobody else has taken over what a sender has leased."""
+
+    def leave(self, owner: str) -> None:
+        """A sender is no more: what it has leased may be taken."""
+
+    def forget_silent(self, seen_until: Millis) -> None:
+        """Those not heard of since then are no more."""
 
 
 class AudienceRecords(Protocol):
@@ -269,6 +291,8 @@ class Transaction(Protocol):
     def activities(self) -> CardRecords: ...
     @property
     def outbox(self) -> OutboxRecords: ...
+    @property
+    def senders(self) -> SenderRecords: ...
     @property
     def audiences(self) -> AudienceRecords: ...
     @property

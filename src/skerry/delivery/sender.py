@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from skerry.delivery.assistance import SILENT_AFTER
 from skerry.delivery.channel_keeper import ChannelKeeper
 from skerry.delivery.durations import Durations
 from skerry.delivery.framing import NO_CHANNELS, Framed, Shipment, frame
@@ -43,6 +44,9 @@ class SenderSettings:
     start_window: int = 100
     """Cards whose starts are in flight at once: what a crash can leave unknown."""
     chunks_at_once: Mapping[Lane, int] = field(default_factory=lambda: {Lane.SMALL: 256, Lane.LARGE: 64})
+    lanes: Sequence[Lane] = tuple(Lane)
+    assists: bool = False
+    """It sends beside another process, which recovers, spreads and does all that is done once."""
     push_deadline: float = 30.0
     no_key_delay: float = 60.0
     """When to look again at an app that has no APNs key yet."""
@@ -97,6 +101,7 @@ class Sender:
         clock: Callable[[], Millis],
         nap: Callable[[str, float], Awaitable[object]],
         wake: Callable[[], None],
+        owner: str | None = None,
     ) -> None:
         """`nap(channel, seconds)` waits and ends early when `wake` was called."""
         self._store = store
@@ -109,7 +114,8 @@ class Sender:
         self._clock = clock
         self._nap = nap
         self._wake = wake
-        self._owner = uuid.uuid4().hex
+        self.owner = owner or uuid.uuid4().hex
+        """Who has leased what this one sends."""
         self._busy: set[asyncio.Task[None]] = set()
         self._stopping = False
         self.verdicts: Counter[Verdict] = Counter()
@@ -125,11 +131,13 @@ class Sender:
 
     async def run(self) -> None:
         """Recover what a dead sender left, then send until cancelled."""
-        await self._store.write(lambda tx: self._recover(tx, self._clock()))
+        assists = self._settings.assists
+        if not assists:
+            await self._store.write(lambda tx: self._recover(tx, self._clock()))
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._reclaim())
-            group.create_task(self._spread())
-            for lane in Lane:
+            for work in () if assists else (self._reclaim, self._spread):
+                group.create_task(work())
+            for lane in self._settings.lanes:
                 group.create_task(self._empty(lane))
 
     async def finish(self, within: float) -> None:
@@ -150,16 +158,22 @@ class Sender:
             tx.timers.set(timer.kind, timer.activity_id, timer.subject, Millis(now + 1_000))
 
     def _recover(self, tx: Transaction, now: Millis) -> None:
-        for chunk in tx.outbox.reclaim(self._owner, now):
+        tx.senders.forget_silent(Millis(now - SILENT_AFTER))
+        for chunk in tx.outbox.reclaim(self.owner, now, Millis(now - SILENT_AFTER)):
             self._settlement.recover(tx, chunk, tx.activities.revision(chunk.activity_id, chunk.revision), now)
 
     async def _reclaim(self) -> None:
         """Leases that ran out: of a sender that died after we began, or of a send of our own that failed."""
         while True:
             await self._nap("leases", LONGEST_NAP)
-            if await self._store.read(lambda tx: tx.outbox.reclaim(self._owner, self._clock())):
-                await self._store.write(lambda tx: self._recover(tx, self._clock()))
-                self._wake()
+            await self.recover()
+
+    async def recover(self) -> None:
+        """Take what senders had leased that are gone."""
+        now = self._clock()
+        if await self._store.read(lambda tx: tx.outbox.reclaim(self.owner, now, Millis(now - SILENT_AFTER))):
+            await self._store.write(lambda tx: self._recover(tx, self._clock()))
+            self._wake()
 
     async def _spread(self) -> None:
         while True:
@@ -197,7 +211,7 @@ class Sender:
             return []
 
         def work(tx: Transaction) -> list[Claimed]:
-            chunks = tx.outbox.claim(self._owner, lane, now, until, limit)
+            chunks = tx.outbox.claim(self.owner, lane, now, until, limit)
             return [one for one in (_claimed(tx, chunk) for chunk in chunks) if one is not None]
 
         return await self._store.write(work)

@@ -487,3 +487,11 @@ webhook_attempts = Table(
     Index("ix_webhook_attempts_webhook_id", "webhook_id", "attempt_id"),
     **STRICT,
 )
+
+senders = Table(
+    "senders",
+    metadata,
+    Column("owner", Text, primary_key=True),
+    Column("seen_at", Integer, nullable=False),
+    **CLUSTERED,
+)

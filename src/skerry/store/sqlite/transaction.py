@@ -18,6 +18,7 @@ from skerry.store.sqlite.outbox import OutboxRecords
 from skerry.store.sqlite.receipts import ReceiptRecords
 from skerry.store.sqlite.rejections import RejectionRecords
 from skerry.store.sqlite.segments import SegmentRecords
+from skerry.store.sqlite.senders import SenderRecords
 from skerry.store.sqlite.timers import TimerRecords
 from skerry.store.sqlite.users import UserRecords
 from skerry.store.sqlite.webhooks import WebhookRecords
@@ -70,6 +71,11 @@ class SqliteTransaction:
     def outbox(self) -> OutboxRecords:
         """Chunks and plans."""
         return OutboxRecords(self.connection, self._clock)
+
+    @cached_property
+    def senders(self) -> SenderRecords:
+        """Processes that send beside the service."""
+        return SenderRecords(self.connection)
 
     @cached_property
     def rejections(self) -> RejectionRecords:
