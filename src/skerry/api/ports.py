@@ -11,11 +11,12 @@ from skerry.domain.audience import Audience
 from skerry.domain.commands import BulkStart, Idempotency, ReportResult, Send, Template
 from skerry.domain.desired import Desired, Outcome, Standing
 from skerry.domain.device import DeviceEvent, DeviceReport
-from skerry.domain.event import EventFilter, EventId, EventPage
+from skerry.domain.event import EventFilter, EventId, EventKind, EventPage
 from skerry.domain.ids import AppId, CardNumber, GroupId, Millis, NotificationKey, RevisionNumber
 from skerry.domain.preview import Preview
 from skerry.domain.receipt import ActivityReceipt, CardReceipt, PushResult, PushStats, RevisionReceipt, Slice
 from skerry.domain.segment import SegmentSize, SegmentUsers, StoredSegment
+from skerry.domain.timeline import Timeline
 from skerry.domain.user import DeviceInfo, Page, UserRegistration
 from skerry.domain.webhook import Attempt, DeadLetter, WebhookState, WebhookWish
 
@@ -131,6 +132,15 @@ class Receipts(Protocol):
     async def revision(self, activity: Activity, number: RevisionNumber) -> RevisionReceipt | None: ...
     async def standing(self, activity: Activity) -> Standing | None: ...
     async def cards(self, activity: Activity, *, after: CardNumber, maximum: int) -> Slice[CardReceipt]: ...
+    async def timeline(
+        self,
+        activity: Activity,
+        *,
+        after: EventId,
+        maximum: int,
+        kinds: Sequence[EventKind] = (),
+        installation_id: str | None = None,
+    ) -> Timeline | None: ...
 
 
 class Webhooks(Protocol):

@@ -233,6 +233,9 @@ def _activities(handlers: ActivityHandlers) -> list[Route]:
               answer=own.REVISION),
         Route("GET", one + "/cards", "getCards", "Each phone: whether it shows what it should, and if not, why",
               handlers.cards, answer=own.CARDS, query={"after": False, "limit": False}),
+        Route("GET", one + "/timeline", "getTimeline", "What happened, in order; for all, or seen from one phone",
+              handlers.timeline, answer=own.TIMELINE,
+              query={"after": False, "limit": False, "kinds": False, "installation": False}),
     ]  # fmt: skip
 
 

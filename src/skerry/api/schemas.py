@@ -399,6 +399,7 @@ PARAMETERS: dict[str, Schema] = {
         "description": "Your own name of the webhook.",
     },
     "event_id": {"type": "integer", "minimum": 0, "maximum": 10**15 - 1, "description": "An event's id."},
+    "installation": said(text(128), "Only what happened to this installation, and to the activity as a whole."),
     "limit": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100, "description": "Entries of a page."},
     "getSegmentUsers.id": {"type": "integer", "minimum": 0, "maximum": _LARGEST, "description": "From getSegments."},
     "getSegmentUsers.max": {

@@ -14,7 +14,9 @@ from skerry.api.intake import Intake
 from skerry.api.ports import Services
 from skerry.api.problems import ProblemError
 from skerry.api.v1 import activities as forms
-from skerry.api.v1.reading import read, refused
+from skerry.api.v1.query import Query
+from skerry.api.v1.reading import not_found, read, refused
+from skerry.api.v1.stream import read_kinds
 from skerry.domain.activity import Activity
 from skerry.domain.commands import Idempotency
 from skerry.domain.desired import Outcome
@@ -26,6 +28,7 @@ from skerry.domain.errors import (
     OutdatedError,
     PayloadTooLargeError,
 )
+from skerry.domain.event import EventId
 from skerry.domain.ids import AppId, CardNumber, Millis, RevisionNumber
 from skerry.domain.receipt import ActivityReceipt, RevisionReceipt
 
@@ -35,6 +38,8 @@ MOST_PER_PAGE = 1_000
 _LOOKS = (0.005, 0.01, 0.02, 0.05, 0.1)
 """Seconds between two looks at what has settled; the last one repeats."""
 _MOST_DIGITS = 15
+MOST_INSTALLATION = 128
+"""Characters of an installation's id."""
 
 
 class ActivityHandlers:
@@ -110,6 +115,22 @@ class ActivityHandlers:
         page = await self._services.receipts.cards(receipt.activity, after=CardNumber(after), maximum=limit)
         following = page.items[-1].number if page.more else None
         return _json({"cards": [forms.shown_card(one) for one in page.items], "next_after": following})
+
+    async def timeline(self, request: Request) -> Response:
+        """What happened, page by page; seen from one phone where it is asked for."""
+        receipt = await self._found(request)
+        query = Query(request, ("after", "limit", "kinds", "installation"))
+        installation = query.text("installation", most=MOST_INSTALLATION)
+        found = await self._services.receipts.timeline(
+            receipt.activity,
+            after=EventId(query.number("after", 0)),
+            maximum=query.number("limit", 100, low=1, high=MOST_PER_PAGE),
+            kinds=read_kinds(query.text("kinds", most=2_000)),
+            installation_id=installation,
+        )
+        if found is None:
+            raise not_found(f"there is no installation {installation!r}", "it has never reported, or has been erased")
+        return _json(forms.shown_timeline(found))
 
     async def _found(self, request: Request) -> ActivityReceipt:
         app_id = (await self._intake.principal(request)).app.app_id
