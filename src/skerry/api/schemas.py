@@ -410,6 +410,12 @@ PARAMETERS: dict[str, Schema] = {
         "description": "Entries of a page.",
     },
     **{f"{of}.name": _SEGMENT_NAME for of in ("putSegment", "getSegment", "deleteSegment")},
+    "Idempotency-Key": said(text(300), "Your own name of this request: a repeat gets the first answer, for a day."),
+    "If-Match": {
+        "type": "string",
+        "pattern": '^"[0-9]{1,15}"$',
+        "description": "The ETag that the activity was read with: refused with 412 where it has changed since.",
+    },
     "X-netmera-os": said({"type": "string", "enum": ["IOS", "ANDROID"]}, "Whose users are meant."),
 }
 """What each parameter may be, on whichever operation, or on the one that is named before it."""

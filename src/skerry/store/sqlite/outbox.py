@@ -6,13 +6,13 @@ from typing import Any
 
 import msgspec
 
+from skerry.domain import audience_json
 from skerry.domain.chunk import CHANNEL, CHUNK_SIZE, Chunk, ChunkState, Depth, Lane, Recipient, count_verdicts
 from skerry.domain.ids import ActivityId, AppId, CardNumber, ChunkId, DeviceId, Millis, RevisionNumber
 from skerry.domain.plan import Plan
 from skerry.domain.receipt import Settled
 from skerry.domain.revision import RevisionKind
 from skerry.domain.verdict import OPEN, Verdict
-from skerry.store import audience_json
 from skerry.store.sqlite import recipients
 
 _CHUNK = """
