@@ -20,6 +20,7 @@ from pathlib import Path
 
 from bench import machine
 from skerry.app import now
+from skerry.domain import audience_json
 from skerry.domain.audience import (
     Audience,
     ProfileCondition,
@@ -33,7 +34,7 @@ from skerry.domain.ids import AppId
 from skerry.domain.location import Circle, place
 from skerry.domain.rollout import Rollout
 from skerry.registry.audiences import Audiences
-from skerry.store import audience_json, migration
+from skerry.store import migration
 from skerry.store.sqlite.database import SqliteStore
 from skerry.store.sqlite.transaction import SqliteTransaction
 

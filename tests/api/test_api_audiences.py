@@ -195,7 +195,8 @@ async def test_a_segment_is_stored_and_told_as_it_was_said(api):
             "updated_at": 1_767_225_600_000,
         },
     )
-    assert api.segments.calls == [("save", (7, "vip", Audience(tags=TagCondition(ANY, ("vip",)))), {})]
+    vip = Audience(tags=TagCondition(ANY, ("vip",)))
+    assert api.segments.calls == [("save", (7, "vip", vip), {"idempotency": None})]
     assert (await api.client.get("/v1/segments/vip")).json() == answer.json()
     assert (await api.client.delete("/v1/segments/vip")).json() == answer.json()
     listed = (await api.client.get("/v1/segments")).json()

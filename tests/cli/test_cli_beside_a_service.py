@@ -79,6 +79,35 @@ def test_machines_get_the_same_as_json(beside: Any) -> None:
     assert json.loads(beside("activity", "list", "--json").out)[0]["cards"] == {"live": 2}
 
 
+def test_the_timeline_of_an_activity_and_of_one_phone(beside: Any) -> None:
+    every = beside("activity", "timeline", "order-1").out
+    assert "activity.started" in every
+    card = json.loads(beside("activity", "show", "order-1", "--json").out)["cards"][0]
+    installation = card["installationId"]
+    text = beside("activity", "timeline", "order-1", "--installation", installation, "--kinds", "card.*").out
+    assert f"{installation}: card {card['number']} is live, accepted by APNs" in " ".join(text.split())
+    assert "activity.started" not in text
+    found = json.loads(beside("activity", "timeline", "order-1", "--installation", installation, "--json").out)
+    assert found["phone"]["card"]["number"] == card["number"]
+    updated = next(one for one in found["events"] if one["type"] == "activity.updated")
+    assert updated["onPhone"] == {"card": card["number"], "verdict": "accepted", "reason": None}
+    assert "--after" in beside("activity", "timeline", "order-1", "--limit", "1").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("order-2",), "no activity 'order-2'"),
+        (("order-1", "--installation", "nobody"), "no installation 'nobody'"),
+        (("order-1", "--kinds", "card.flew"), "not a kind of event"),
+    ],
+)
+def test_a_timeline_that_is_not_there_is_told(beside: Any, arguments: tuple[str, ...], said: str) -> None:
+    ran = beside("activity", "timeline", *arguments)
+    assert ran.code == 1
+    assert said in " ".join((ran.out + ran.err).split())
+
+
 def test_cards_are_paged(beside: Any) -> None:
     first = beside("activity", "show", "order-1", "--cards", "1")
     assert "--after 1" in first.out

@@ -179,7 +179,7 @@ class TestOrder:
         key = {"Idempotency-Key": "k-1"}
         await said(whole, MATCH, **key)
         await said(whole, {**MATCH, "state": {"score": 1}})
-        assert (await said(whole, MATCH, **key))["result"] == "noop"
+        assert (await said(whole, MATCH, **key))["result"] == "created"
         assert (await get(whole))["state"] == {"score": 1}
         assert (await put(whole, {**MATCH, "state": {"score": 5}}, **key)).status_code == 409
 

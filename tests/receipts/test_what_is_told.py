@@ -221,9 +221,12 @@ async def test_the_timeline_of_an_activity_is_paged_by_event(tmp_path: Path) -> 
         found = await receipts.activity(service.app_id, "match-1")
         assert found is not None
         first = await receipts.timeline(found.activity, after=EventId(0), maximum=2)
-        rest = await receipts.timeline(found.activity, after=first.items[-1].event_id, maximum=100)
-        assert (len(first.items), first.more, rest.more) == (2, True, False)
-        ids = [one.event_id for one in (*first.items, *rest.items)]
-        assert ids == sorted(set(ids))
-        assert {one.activity for one in (*first.items, *rest.items)} == {"match-1"}
-        assert Millis(0) < first.items[0].at <= service.now()
+        assert first is not None
+        assert first.following is not None
+        rest = await receipts.timeline(found.activity, after=first.following, maximum=100)
+        assert rest is not None
+        assert (len(first.entries), rest.following) == (2, None)
+        events = [one.event for one in (*first.entries, *rest.entries)]
+        assert [one.event_id for one in events] == sorted({one.event_id for one in events})
+        assert {one.activity for one in events} == {"match-1"}
+        assert Millis(0) < events[0].at <= service.now()

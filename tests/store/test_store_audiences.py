@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from skerry.domain import audience_json
 from skerry.domain.audience import (
     Audience,
     Candidate,
@@ -35,7 +36,6 @@ from skerry.domain.plan import Reachable
 from skerry.domain.preview import Doubt, NotStartable, Run, is_too_old
 from skerry.domain.rollout import Rollout
 from skerry.domain.segment import AudienceTooComplexError
-from skerry.store import audience_json
 from skerry.store.sqlite import membership
 from skerry.store.sqlite.activities import ActivityRecords
 from skerry.store.sqlite.audiences import AudienceRecords

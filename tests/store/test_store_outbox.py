@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from skerry.domain import audience_json
 from skerry.domain.audience import Audience, ProfileCondition, ProfileGroup, Quantifier, TagCondition
 from skerry.domain.card import Card, CardStatus
 from skerry.domain.chunk import CHUNK_SIZE, ChunkState, Depth, Lane, Recipient
@@ -13,7 +14,6 @@ from skerry.domain.ids import CardNumber, ChunkId, DeviceId, Millis, RevisionNum
 from skerry.domain.plan import Plan
 from skerry.domain.push import Environment
 from skerry.domain.verdict import Verdict
-from skerry.store import audience_json
 
 APP = 1
 

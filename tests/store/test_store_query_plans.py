@@ -84,6 +84,7 @@ SMALL = {
     "SCAN (subquery-1)": "one slice",
     "SCAN (subquery-2)": "one slice",
     "SCAN (subquery-3)": "one page of events",
+    "SCAN (subquery-6)": "one page of events",
 }
 
 EXPECTED = {
@@ -106,6 +107,7 @@ EXPECTED = {
     "recipients.CARD_RECIPIENTS[0]": "cards USING PRIMARY KEY (activity_id=? AND number>? AND number<?)",
     "retention.SETTLED_CHUNKS[0]": "chunks USING INDEX ix_chunks_activity_id_revision (activity_id=?)",
     "retention.OLD_ANSWERS[0]": "idempotency USING COVERING INDEX ix_idempotency_created_at (created_at<?)",
+    "events.OF_DEVICE[0]": "events USING INDEX ix_events_phone (activity_id=? AND device_id=? AND event_id>?",
     "timers.DUE[0]": "timers USING INDEX ix_timers_due_at (due_at<?)",
     "timers.NEXT_DUE[0]": "timers USING COVERING INDEX ix_timers_due_at",
 }

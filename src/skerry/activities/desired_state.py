@@ -18,7 +18,7 @@ from skerry.domain.activity import Activity, End, Phase, Start, Update
 from skerry.domain.audience import Audience
 from skerry.domain.budget import HIGH, govern
 from skerry.domain.commands import Idempotency, Pace
-from skerry.domain.desired import QUIET_ALERT, Desired, Outcome, Priority, Standing
+from skerry.domain.desired import QUIET_ALERT, Desired, Outcome, Priority, Standing, outcome_text, read_outcome
 from skerry.domain.errors import (
     ChangedMeanwhileError,
     FixedAttributesError,
@@ -26,6 +26,7 @@ from skerry.domain.errors import (
     OutdatedError,
 )
 from skerry.domain.ids import AppId, GroupId, Millis, RevisionNumber, Seconds
+from skerry.domain.repeats import once
 from skerry.domain.timer import Timer, TimerKind
 from skerry.domain.unit_of_work import UnitOfWork
 
@@ -76,7 +77,8 @@ class DesiredState:
             app_id: whose activity it is.
             desired: what is wanted.
             expected: the newest revision that the caller has seen, where it wants to be sure.
-            idempotency: the caller's key for this request: a repeat changes nothing, whatever has come in between.
+            idempotency: the caller's key for this request: a repeat changes nothing, whatever has come in between, and
+                has the outcome of the first.
 
         Raises:
             OutdatedError: if the caller's version is lower than one that was accepted, or the same with other content.
@@ -89,14 +91,11 @@ class DesiredState:
 
         def work(tx: Transaction) -> Outcome:
             now = self._clock()
-            if idempotency is not None and tx.notifications.recall(app_id, idempotency) is not None:
-                activity = tx.activities.by_group(app_id, desired.group_id)
-                if activity is not None:
-                    return Outcome(activity, ())
-            outcome = self._put(tx, app_id, desired, expected, now)
-            if idempotency is not None:
-                tx.notifications.remember(app_id, idempotency, "", now)
-            return outcome
+            return once(
+                tx.notifications, app_id, idempotency, now,
+                lambda: self._put(tx, app_id, desired, expected, now),
+                write=outcome_text, read=read_outcome,
+            )  # fmt: skip
 
         outcome = await self._store.write(work)
         self._delivery.wake()
@@ -110,14 +109,15 @@ class DesiredState:
         *,
         version: int | None = None,
         expected: RevisionNumber | None = None,
+        idempotency: Idempotency | None = None,
     ) -> Outcome | None:
         """End an activity; None: there is none. An ended one stays as it is.
 
         Raises:
-            OutdatedError, ChangedMeanwhileError, PayloadTooLargeError: as `put`.
+            OutdatedError, ChangedMeanwhileError, PayloadTooLargeError, IdempotencyConflictError: as `put`.
         """
 
-        def work(tx: Transaction) -> Outcome | None:
+        def end(tx: Transaction) -> Outcome | None:
             activity = tx.activities.by_group(app_id, group_id) or adopt(tx, app_id, group_id)
             if activity is None:
                 return None
@@ -128,6 +128,12 @@ class DesiredState:
             if standing is not None and version is not None:
                 tx.desired.save(replace(standing, version=version))
             return self._end(tx, activity, command, self._clock())
+
+        def work(tx: Transaction) -> Outcome | None:
+            return once(
+                tx.notifications, app_id, idempotency, self._clock(), lambda: end(tx),
+                write=outcome_text, read=read_outcome,
+            )  # fmt: skip
 
         outcome = await self._store.write(work)
         self._delivery.wake()

@@ -177,6 +177,12 @@ def _problem_answer(error: Exception, request: Request) -> Response:
         case SurveyTooLongError():
             answer = problem(503, "Took too long", str(error), path, code="survey_too_long")
             retry_after = error.limit
+        case IdempotencyConflictError():
+            detail = (
+                f"Idempotency-Key {error.key.removeprefix('v1:')!r} came with another request before: use a new one"
+            )
+            answer = problem(409, "Idempotency key used again", detail, path, code="idempotency_key_used")
+            retry_after = None
         case RefusedError():
             answer, retry_after = problem(400, "Refused", str(error), path), None
         case _:

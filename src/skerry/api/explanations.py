@@ -51,6 +51,12 @@ For the app itself, with the SDK key. The first report of an installation binds 
 token wins and a repeated one is free, so an app may simply say again what it knows. A refused event does not hold up
 the others of its report.
 """,
+    "getTimeline": """
+The activity's events, the oldest first, as far as they are kept (`retention.events_days`); the page Events explains the
+kinds. With `installation` the answer says for that phone what became of each revision (`on_phone`), and under `phone`
+whether its card shows what it should and if not, why. A phone without a card is answered with the reason of the start
+that passed it over, `NO_START_TOKEN`, or `NOT_STARTED`: it is not in the audience, or its turn has not come.
+""",
     "streamEvents": """
 Goes on until you leave. A stream that comes back with `Last-Event-ID`, or with `after`, misses nothing that is still
 kept. The kinds of events, and what `gap` and `end` say, are on the page Events.

@@ -14,6 +14,7 @@ from skerry.api.v1 import audience_schemas
 from skerry.api.v1 import event_schemas as told
 from skerry.api.v1 import schemas as own
 from skerry.api.v1.activity_handlers import ActivityHandlers
+from skerry.api.v1.headers import IF_MATCH, ONCE
 from skerry.api.v1.segments import AudienceHandlers
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -221,11 +222,11 @@ def _activities(handlers: ActivityHandlers) -> list[Route]:
     return [
         Route(
             "PUT", one, "putActivity", "Say what an activity should show, and for whom", handlers.put,
-            own.PUT, own.OUTCOME, {"wait": False}, example=examples.PUT, also=("201",),
+            own.PUT, own.OUTCOME, {"wait": False}, example=examples.PUT, also=("201",), headers=ONCE | IF_MATCH,
         ),
         Route(
             "DELETE", one, "endActivity", "End an activity", handlers.end,
-            own.END, own.OUTCOME, {"wait": False}, optional_body=True,
+            own.END, own.OUTCOME, {"wait": False}, optional_body=True, headers=ONCE | IF_MATCH,
         ),
         Route("GET", one, "getActivity", "What an activity shows, and on how many phones", handlers.get,
               answer=own.ACTIVITY),
@@ -233,6 +234,9 @@ def _activities(handlers: ActivityHandlers) -> list[Route]:
               answer=own.REVISION),
         Route("GET", one + "/cards", "getCards", "Each phone: whether it shows what it should, and if not, why",
               handlers.cards, answer=own.CARDS, query={"after": False, "limit": False}),
+        Route("GET", one + "/timeline", "getTimeline", "What happened, in order; for all, or seen from one phone",
+              handlers.timeline, answer=own.TIMELINE,
+              query={"after": False, "limit": False, "kinds": False, "installation": False}),
     ]  # fmt: skip
 
 
@@ -245,19 +249,19 @@ def _events(handlers: Handlers) -> list[Route]:
               media_type="text/event-stream"),
         Route("GET", "/v1/webhooks", "listWebhooks", "All webhooks", hooks.list, answer=told.WEBHOOKS),
         Route("PUT", one, "putWebhook", "Make a webhook, or change it", hooks.put, told.WISH, told.WEBHOOK,
-              example=examples.WEBHOOK, also=("201",)),
+              example=examples.WEBHOOK, also=("201",), headers=ONCE),
         Route("GET", one, "getWebhook", "A webhook, and what waits for it", hooks.get, answer=told.WEBHOOK),
-        Route("DELETE", one, "deleteWebhook", "Forget a webhook", hooks.delete, answer=OBJECT),
+        Route("DELETE", one, "deleteWebhook", "Forget a webhook", hooks.delete, answer=OBJECT, headers=ONCE),
         Route("POST", one + ":rotate-secret", "rotateWebhookSecret", "Give a webhook a new secret", hooks.rotate,
-              answer=told.SECRET),
+              answer=told.SECRET, headers=ONCE),
         Route("GET", one + "/attempts", "listWebhookAttempts", "The log of attempts, the newest first", hooks.attempts,
               answer=told.ATTEMPTS, query=page),
         Route("GET", one + "/dead-letters", "listDeadLetters", "Events that were given up", hooks.dead_letters,
               answer=told.DEAD_LETTERS, query={"after": False, "limit": False}),
         Route("POST", one + "/dead-letters:replay", "replayDeadLetters", "Tell a webhook of all that was given up",
-              hooks.replay, answer=told.REPLAYED),
+              hooks.replay, answer=told.REPLAYED, headers=ONCE),
         Route("POST", one + "/events/{event_id}:resend", "resendEvent", "Tell a webhook of one event, again if need be",
-              hooks.resend, answer=OBJECT),
+              hooks.resend, answer=OBJECT, headers=ONCE),
     ]  # fmt: skip
 
 
@@ -317,6 +321,7 @@ def _audiences(handlers: AudienceHandlers) -> list[Route]:
             audience_schemas.SEGMENT_REQUEST,
             audience_schemas.SEGMENT,
             example=examples.SEGMENT,
+            headers=ONCE,
             refusals=("409",),
         ),
         Route(
@@ -335,6 +340,7 @@ def _audiences(handlers: AudienceHandlers) -> list[Route]:
             "Forget a segment; answers with what it was",
             handlers.delete_segment,
             answer=audience_schemas.SEGMENT,
+            headers=ONCE,
             refusals=("404", "409"),
         ),
     ]

@@ -399,6 +399,7 @@ PARAMETERS: dict[str, Schema] = {
         "description": "Your own name of the webhook.",
     },
     "event_id": {"type": "integer", "minimum": 0, "maximum": 10**15 - 1, "description": "An event's id."},
+    "installation": said(text(128), "Only what happened to this installation, and to the activity as a whole."),
     "limit": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100, "description": "Entries of a page."},
     "getSegmentUsers.id": {"type": "integer", "minimum": 0, "maximum": _LARGEST, "description": "From getSegments."},
     "getSegmentUsers.max": {
@@ -409,6 +410,12 @@ PARAMETERS: dict[str, Schema] = {
         "description": "Entries of a page.",
     },
     **{f"{of}.name": _SEGMENT_NAME for of in ("putSegment", "getSegment", "deleteSegment")},
+    "Idempotency-Key": said(text(300), "Your own name of this request: a repeat gets the first answer, for a day."),
+    "If-Match": {
+        "type": "string",
+        "pattern": '^"[0-9]{1,15}"$',
+        "description": "The ETag that the activity was read with: refused with 412 where it has changed since.",
+    },
     "X-netmera-os": said({"type": "string", "enum": ["IOS", "ANDROID"]}, "Whose users are meant."),
 }
 """What each parameter may be, on whichever operation, or on the one that is named before it."""

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import IntEnum
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -17,8 +18,10 @@ from skerry.app import Admin, open_admin
 from skerry.domain.app import App
 from skerry.domain.card import CardStatus
 from skerry.domain.errors import RefusedError
+from skerry.domain.event import EventId, EventKind
 from skerry.domain.ids import CardNumber
 from skerry.domain.receipt import ActivityReceipt, CardReceipt, RevisionReceipt, Slice
+from skerry.domain.timeline import OnPhone, Phone, Timeline
 from skerry.domain.verdict import Verdict
 from skerry.settings import load
 
@@ -41,6 +44,9 @@ MEANINGS = {
     Verdict.HELD: "waits for the phone's token",
     Verdict.SUPERSEDED: "overtaken by a newer state",
     Verdict.OVER: "the card was over before its turn",
+    Verdict.ON_CHANNEL: "carried by the broadcast channel",
+    Verdict.DEFERRED: "will be tried again",
+    Verdict.NO_CARD: "no card",
 }
 """What a verdict says to people."""
 
@@ -97,12 +103,7 @@ def show(
 
     async def work() -> tuple[ActivityReceipt, list[RevisionReceipt], Slice[CardReceipt]]:
         async with open_admin(load(data_dir=data)) as admin:
-            owner = await app_of(admin, app)
-            found = await admin.receipts.activity(owner.app_id, activity)
-            if found is None:
-                raise RefusedError(
-                    f"app {owner.name} has no activity {activity!r}: skerry activity list --ended shows them"
-                )
+            found = await _existing(admin, await app_of(admin, app), activity)
             return (
                 found,
                 await admin.receipts.revisions(found.activity, revisions),
@@ -126,6 +127,59 @@ def show(
         console.print(f"More cards follow: --after {shown.items[-1].number if shown.items else after}")
 
 
+@commands.command()
+def timeline(
+    activity: Annotated[str, typer.Argument(help="Its group id, or its number from the list, as '#12'.")],
+    app: OfApp = None,
+    installation: Annotated[
+        str | None, typer.Option(help="Only what happened to this installation, and to the activity as a whole.")
+    ] = None,
+    kinds: Annotated[str | None, typer.Option(help="Kinds of events, separated by commas, as 'card.*'.")] = None,
+    after: Annotated[int, typer.Option(help="Only events numbered above this, to page on.", min=0)] = 0,
+    limit: Annotated[int, typer.Option(help="How many, the oldest first.", min=1, max=1000)] = 100,
+    as_json: AsJson = False,
+    data: Data = None,
+) -> None:
+    """Show what happened to an activity, in order; and for one phone whether it is there and if not, why."""
+    wanted = kinds_named(kinds)
+
+    async def work() -> Timeline:
+        async with open_admin(load(data_dir=data)) as admin:
+            owner = await app_of(admin, app)
+            found = (await _existing(admin, owner, activity)).activity
+            shown = await admin.receipts.timeline(
+                found, after=EventId(after), maximum=limit, kinds=wanted, installation_id=installation
+            )
+            if shown is None:
+                raise RefusedError(f"app {owner.name} has no installation {installation!r}")
+            return shown
+
+    found = asyncio.run(work())
+    if as_json:
+        _print_json(_timeline(found))
+        return
+    console = Console()
+    if found.phone is not None:
+        console.print(escape(_whereabouts(found.phone)))
+    table = Table("event", "at", "what", "card", "installation", "more")
+    for one in found.entries:
+        event = one.event
+        more = [f"{name} {_said(value)}" for name, value in event.body.items()]
+        if one.on_phone is not None:
+            more.append(f"here: {_here(one.on_phone)}")
+        table.add_row(
+            str(event.event_id),
+            _moment(event.at),
+            event.kind.value,
+            "–" if event.card is None else str(event.card),
+            escape(event.installation_id or "–"),
+            escape(", ".join(more)) or "–",
+        )
+    console.print(table)
+    if found.following is not None:
+        console.print(f"More events follow: --after {found.following}")
+
+
 async def app_of(admin: Admin, name: str | None) -> App:
     """The app that was named, or the only one there is."""
     if name is not None:
@@ -136,6 +190,68 @@ async def app_of(admin: Admin, name: str | None) -> App:
     if len(apps) > 1:
         raise RefusedError(f"say which app: --app {' or --app '.join(app.name for app in apps[:5])}")
     return apps[0]
+
+
+def kinds_named(text: str | None) -> list[EventKind]:
+    """Kinds, separated by commas; `card.*` stands for all that begin so.
+
+    Raises:
+        RefusedError: if one is none.
+    """
+    found: list[EventKind] = []
+    for name in (text or "").split(",") if text else ():
+        matching = [one for one in EventKind if fnmatchcase(one.value, name.strip())]
+        if not matching:
+            raise RefusedError(f"--kinds has {name!r}, which is not a kind of event: the page Events lists them")
+        found += matching
+    return found
+
+
+async def _existing(admin: Admin, owner: App, activity: str) -> ActivityReceipt:
+    found = await admin.receipts.activity(owner.app_id, activity)
+    if found is None:
+        raise RefusedError(f"app {owner.name} has no activity {activity!r}: skerry activity list --ended shows them")
+    return found
+
+
+def _whereabouts(phone: Phone) -> str:
+    card = phone.card
+    if card is None:
+        return f"{phone.installation_id} has no card: {phone.reason}"
+    said = "nothing is due" if card.verdict is None else MEANINGS[card.verdict]
+    reason = f" ({card.reason})" if card.reason else ""
+    return f"{phone.installation_id}: card {card.number} is {card.status.name.lower()}, {said}{reason}"
+
+
+def _here(found: OnPhone) -> str:
+    if found.verdict is None:
+        return found.reason or "not for it"
+    return MEANINGS[found.verdict] + (f" ({found.reason})" if found.reason else "")
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{count} × {name}" for name, count in value.items())
+    return str(value)
+
+
+def _timeline(found: Timeline) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "events": [
+            one.event.described() | ({} if one.on_phone is None else {"onPhone": _on_phone(one.on_phone)})
+            for one in found.entries
+        ],
+        "nextAfter": found.following,
+    }
+    if found.phone is not None:
+        card = None if found.phone.card is None else _card(found.phone.card)
+        shown["phone"] = {"installationId": found.phone.installation_id, "card": card, "reason": found.phone.reason}
+    return shown
+
+
+def _on_phone(found: OnPhone) -> dict[str, Any]:
+    verdict = None if found.verdict is None else found.verdict.name.lower()
+    return {"card": found.card, "verdict": verdict, "reason": found.reason}
 
 
 def _head(found: ActivityReceipt) -> Table:

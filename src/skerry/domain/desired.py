@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from skerry.domain.activity import Activity
+from skerry.domain.activity import Activity, Phase
 from skerry.domain.audience import Audience
 from skerry.domain.budget import Meter
 from skerry.domain.ids import ActivityId, GroupId, Millis, RevisionNumber, Seconds
@@ -152,6 +152,25 @@ class Outcome:
     """What was put on its way: an update, a start, both, or (nothing had changed) none."""
     created: bool = False
     priority: int | None = None
+
+
+def outcome_text(outcome: Outcome | None) -> str | None:
+    """The outcome, to be remembered for a repeat: of the activity, what the answer says of it."""
+    if outcome is None:
+        return None
+    one = outcome.activity
+    known = (
+        one.activity_id, one.app_id, one.created_at, one.newest, int(one.phase), outcome.revisions, outcome.created,
+        outcome.priority,
+    )  # fmt: skip
+    return msgspec.json.encode(known).decode()
+
+
+def read_outcome(text: str) -> Outcome:
+    """The outcome that `outcome_text` wrote."""
+    activity_id, app_id, created_at, newest, phase, revisions, created, priority = msgspec.json.decode(text)
+    activity = Activity(activity_id, app_id, created_at, Phase(phase), newest=newest)
+    return Outcome(activity, tuple(revisions), created, priority)
 
 
 def _text(value: object) -> object:

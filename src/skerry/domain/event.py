@@ -71,6 +71,9 @@ _REVISED = {
     RevisionKind.END: EventKind.ACTIVITY_ENDED,
 }
 
+ACCEPTED = frozenset({*_REVISED.values(), EventKind.ACTIVITY_RENEWED})
+"""A revision was accepted; `revision` in the body says which."""
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -126,6 +129,8 @@ class EventFilter:
     activity_id: ActivityId | None = None
     activity_name: str | None = None
     """Looked up at every reading: the activity may come later than the wish."""
+    device_id: DeviceId | None = None
+    """Of an activity given by its number: what concerns this device, and the activity as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +170,8 @@ def settled(
     body: dict[str, Any] = {"revision": number, "verdicts": verdicts}
     if found.broadcast is not None:
         body["broadcast"] = found.broadcast.name.lower()
+    if found.refusals:
+        body["refused"] = dict(found.refusals)
     if found.misses:
         body["misses"] = dict(found.misses)
     return Event(app_id, EventKind.REVISION_SETTLED, at, activity_id, body=body)

@@ -1,7 +1,7 @@
 """What the caller is told about what it sent."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from skerry.domain.activity import Activity
@@ -81,6 +81,8 @@ class Settled:
     """Why people it was for could not be started."""
     broadcast: Verdict | None = None
     """What became of it on the activity's channels; None: it was not broadcast."""
+    refusals: Mapping[str, int] = field(default_factory=dict)
+    """Apple's reasons."""
 
 
 @dataclass(frozen=True, slots=True)

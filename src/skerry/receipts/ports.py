@@ -1,13 +1,16 @@
 """What receipts read from the store."""
 
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from skerry.domain.activity import Activity
-from skerry.domain.card import CardStatus
+from skerry.domain.card import Card, CardStatus
 from skerry.domain.desired import Standing
+from skerry.domain.device import Device
 from skerry.domain.event import EventFilter, EventId, EventPage, EventSpan
-from skerry.domain.ids import ActivityId, AppId, CardNumber, GroupId, Millis, NotificationKey, RevisionNumber
+from skerry.domain.ids import ActivityId, AppId, CardNumber, DeviceId, GroupId, Millis, NotificationKey, RevisionNumber
 from skerry.domain.receipt import CardReceipt, PushResult, PushStats, RevisionReceipt
+from skerry.domain.timeline import OnPhone
 
 
 class ReceiptRecords(Protocol):
@@ -34,6 +37,7 @@ class ActivityRecords(Protocol):
     def get(self, activity_id: ActivityId) -> Activity | None: ...
     def by_group(self, app_id: AppId, group_id: GroupId) -> Activity | None: ...
     def names(self, activity_id: ActivityId) -> list[GroupId]: ...
+    def newest_card(self, activity_id: ActivityId, device_id: DeviceId) -> Card | None: ...
 
 
 class ActivityReceiptRecords(Protocol):
@@ -44,6 +48,22 @@ class ActivityReceiptRecords(Protocol):
     def revisions(self, activity_id: ActivityId, limit: int) -> list[RevisionReceipt]: ...
     def revision(self, activity_id: ActivityId, number: RevisionNumber) -> RevisionReceipt | None: ...
     def cards(self, activity: Activity, after: CardNumber, limit: int) -> list[CardReceipt]: ...
+    def on_device(
+        self, activity_id: ActivityId, device_id: DeviceId, revisions: Collection[RevisionNumber]
+    ) -> dict[RevisionNumber, OnPhone]: ...
+    def last_missed(self, activity_id: ActivityId, device_id: DeviceId) -> str | None: ...
+
+
+class DeviceRecords(Protocol):
+    """Devices by their installation."""
+
+    def find(self, app_id: AppId, installation_id: str) -> Device | None: ...
+
+
+class AudienceRecords(Protocol):
+    """Who can be started."""
+
+    def startable(self, app_id: AppId, devices: Sequence[DeviceId], attributes_type: str) -> set[DeviceId]: ...
 
 
 class DesiredRecords(Protocol):
@@ -70,6 +90,12 @@ class Transaction(Protocol):
 
     @property
     def activity_receipts(self) -> ActivityReceiptRecords: ...
+
+    @property
+    def devices(self) -> DeviceRecords: ...
+
+    @property
+    def audiences(self) -> AudienceRecords: ...
 
     @property
     def desired(self) -> DesiredRecords: ...

@@ -1,8 +1,11 @@
 """What became of starts, activities and cards, read from the verdicts beside their chunks."""
 
+from collections.abc import Sequence
+
 from skerry.domain.activity import Activity
 from skerry.domain.desired import Standing
-from skerry.domain.event import EventFilter, EventId, RecordedEvent
+from skerry.domain.device import Device
+from skerry.domain.event import ACCEPTED, EventFilter, EventId, EventKind, RecordedEvent
 from skerry.domain.ids import ActivityId, AppId, CardNumber, GroupId, Millis, NotificationKey, RevisionNumber
 from skerry.domain.receipt import (
     ActivityReceipt,
@@ -12,6 +15,7 @@ from skerry.domain.receipt import (
     RevisionReceipt,
     Slice,
 )
+from skerry.domain.timeline import NO_START_TOKEN, NOT_STARTED, OnPhone, Phone, Timeline, TimelineEntry
 from skerry.domain.unit_of_work import UnitOfWork
 from skerry.receipts.ports import Transaction
 
@@ -78,13 +82,35 @@ class Receipts:
 
         return await self._store.read(work)
 
-    async def timeline(self, activity: Activity, *, after: EventId, maximum: int) -> Slice[RecordedEvent]:
-        """What happened to an activity and its cards after an event, the oldest first, as far as it is kept."""
+    async def timeline(
+        self,
+        activity: Activity,
+        *,
+        after: EventId,
+        maximum: int,
+        kinds: Sequence[EventKind] = (),
+        installation_id: str | None = None,
+    ) -> Timeline | None:
+        """What happened to an activity and its cards after an event, the oldest first, as far as it is kept.
 
-        def work(tx: Transaction) -> Slice[RecordedEvent]:
-            wanted = EventFilter(activity_id=activity.activity_id)
+        Of one installation: what happened to it and to the activity as a whole, and what became of each revision on it.
+        None: the app has no such installation.
+        """
+
+        def work(tx: Transaction) -> Timeline | None:
+            device = None
+            if installation_id is not None:
+                device = tx.devices.find(activity.app_id, installation_id)
+                if device is None:
+                    return None
+            wanted = EventFilter(
+                tuple(kinds), activity.activity_id, device_id=None if device is None else device.device_id
+            )
             found = tx.events.page(activity.app_id, wanted, after, maximum + 1).events
-            return Slice(tuple(found[:maximum]), len(found) > maximum)
+            events, following = found[:maximum], found[maximum - 1].event_id if len(found) > maximum else None
+            if device is None:
+                return Timeline(tuple(map(TimelineEntry, events)), following)
+            return Timeline(_on_phone(tx, activity, device, events), following, _phone(tx, activity, device))
 
         return await self._store.read(work)
 
@@ -116,6 +142,32 @@ def activity_called(tx: Transaction, app_id: AppId, name: str) -> Activity | Non
     if found is None and name.startswith("#") and name[1:].isdecimal():
         found = tx.activities.get(ActivityId(int(name[1:19])))
     return None if found is None or found.app_id != app_id else found
+
+
+def _on_phone(
+    tx: Transaction, activity: Activity, device: Device, events: Sequence[RecordedEvent]
+) -> tuple[TimelineEntry, ...]:
+    revisions = {one.event_id: one.body["revision"] for one in events if one.kind in ACCEPTED}
+    found = tx.activity_receipts.on_device(activity.activity_id, device.device_id, set(revisions.values()))
+    return tuple(
+        TimelineEntry(
+            one, found.get(revisions[one.event_id], OnPhone()) if one.event_id in revisions else None
+        )
+        for one in events
+    )  # fmt: skip
+
+
+def _phone(tx: Transaction, activity: Activity, device: Device) -> Phone:
+    card = tx.activities.newest_card(activity.activity_id, device.device_id)
+    if card is not None:
+        (receipt,) = tx.activity_receipts.cards(activity, CardNumber(card.number - 1), 1)
+        return Phone(device.installation_id, receipt)
+    reason = tx.activity_receipts.last_missed(activity.activity_id, device.device_id)
+    if reason is None:
+        kind = activity.attributes_type or ""
+        startable = tx.audiences.startable(activity.app_id, [device.device_id], kind)
+        reason = NOT_STARTED if startable else NO_START_TOKEN
+    return Phone(device.installation_id, None, reason)
 
 
 def _receipt(tx: Transaction, activity: Activity) -> ActivityReceipt:

@@ -11,6 +11,7 @@ from skerry.domain.event import Event
 from skerry.domain.ids import ActivityId, AppId, CardNumber, DeviceId, GroupId, Millis, UserId
 from skerry.domain.location import Location
 from skerry.domain.preview import Preview, Run
+from skerry.domain.repeats import Answers
 from skerry.domain.segment import StoredSegment
 from skerry.domain.user import UserContact, UserRegistration
 
@@ -110,6 +111,8 @@ class Transaction(Protocol):
     def events(self) -> EventRecords: ...
     @property
     def segments(self) -> SegmentRecords: ...
+    @property
+    def notifications(self) -> Answers: ...
     @property
     def audiences(self) -> AudienceRecords: ...
     @property

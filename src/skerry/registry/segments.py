@@ -3,8 +3,13 @@
 from collections.abc import Callable
 from typing import Generic
 
+import msgspec
+
+from skerry.domain import audience_json
 from skerry.domain.audience import Audience, Quantifier, Segment, SegmentCondition
+from skerry.domain.commands import Idempotency
 from skerry.domain.ids import AppId, Millis
+from skerry.domain.repeats import once
 from skerry.domain.segment import (
     MOST_SEGMENTS,
     SegmentInUseError,
@@ -27,7 +32,9 @@ class Segments(Generic[TxT]):
         self._store = store
         self._clock = clock
 
-    async def save(self, app_id: AppId, name: str, audience: Audience) -> StoredSegment:
+    async def save(
+        self, app_id: AppId, name: str, audience: Audience, *, idempotency: Idempotency | None = None
+    ) -> StoredSegment:
         """Store an audience under a name, in place of what was there.
 
         Raises:
@@ -35,9 +42,10 @@ class Segments(Generic[TxT]):
             SegmentCycleError: if it would be made of itself.
             AudienceTooComplexError: if it, or a segment that is made of it, would have too many conditions or levels.
             TooManySegmentsError: if it would be one too many.
+            IdempotencyConflictError: if the idempotency key was used for another request.
         """
 
-        def work(tx: TxT) -> StoredSegment:
+        def save(tx: TxT) -> StoredSegment:
             audiences = {one.name: one.audience for one in tx.segments.all(app_id)}
             if name not in audiences and len(audiences) >= MOST_SEGMENTS:
                 raise TooManySegmentsError
@@ -49,7 +57,9 @@ class Segments(Generic[TxT]):
             assert stored is not None
             return stored
 
-        return await self._store.write(work)
+        found = await self._once(app_id, idempotency, save)
+        assert found is not None
+        return found
 
     async def find(self, app_id: AppId, name: str) -> StoredSegment | None:
         """The segment with this name."""
@@ -59,14 +69,15 @@ class Segments(Generic[TxT]):
         """All of an app, by name."""
         return await self._store.read(lambda tx: tx.segments.all(app_id))
 
-    async def remove(self, app_id: AppId, name: str) -> StoredSegment | None:
+    async def remove(self, app_id: AppId, name: str, *, idempotency: Idempotency | None = None) -> StoredSegment | None:
         """Forget a segment; what it was, or None where there was none.
 
         Raises:
             SegmentInUseError: if other segments are made of it.
+            IdempotencyConflictError: if the idempotency key was used for another request.
         """
 
-        def work(tx: TxT) -> StoredSegment | None:
+        def remove(tx: TxT) -> StoredSegment | None:
             stored = tx.segments.find(app_id, name)
             if stored is None:
                 return None
@@ -76,7 +87,7 @@ class Segments(Generic[TxT]):
             tx.segments.remove(app_id, name)
             return stored
 
-        return await self._store.write(work)
+        return await self._once(app_id, idempotency, remove)
 
     async def sizes(self, app_id: AppId, platform: str) -> list[SegmentSize]:
         """All segments, with how many users have a device of this platform in them."""
@@ -110,6 +121,29 @@ class Segments(Generic[TxT]):
             return SegmentUsers(stored.name, tuple(found[:maximum]), more=len(found) > maximum)
 
         return await self._store.survey(work)
+
+    async def _once(
+        self, app_id: AppId, idempotency: Idempotency | None, work: Callable[[TxT], StoredSegment | None]
+    ) -> StoredSegment | None:
+        now = self._clock()
+        return await self._store.write(
+            lambda tx: once(
+                tx.notifications, app_id, idempotency, now, lambda: work(tx), write=_segment_text, read=_read_segment
+            )
+        )
+
+
+def _segment_text(stored: StoredSegment | None) -> str | None:
+    if stored is None:
+        return None
+    audience = audience_json.encode(stored.audience).decode()
+    known = (stored.segment_id, stored.name, audience, stored.created_at, stored.updated_at)
+    return msgspec.json.encode(known).decode()
+
+
+def _read_segment(text: str) -> StoredSegment:
+    segment_id, name, audience, created_at, updated_at = msgspec.json.decode(text)
+    return StoredSegment(segment_id, name, audience_json.decode(audience.encode()), created_at, updated_at)
 
 
 def _of(name: str) -> Audience:

@@ -435,6 +435,7 @@ events = Table(
     Column("device_id", Integer),
     Column("body", Text, nullable=False),  # JSON object
     Index("ix_events_activity_id", "activity_id", "event_id", sqlite_where=text("activity_id IS NOT NULL")),
+    Index("ix_events_phone", "activity_id", "device_id", "event_id", sqlite_where=text("activity_id IS NOT NULL")),
     **STRICT,
 )
 

@@ -15,6 +15,7 @@ from skerry.domain.desired import Desired, Policies, Priority, Routing, Swipe
 from skerry.domain.ids import GroupId, Millis
 from skerry.domain.receipt import ActivityReceipt, CardReceipt, RevisionReceipt
 from skerry.domain.revision import RevisionKind
+from skerry.domain.timeline import OnPhone, Timeline
 from skerry.domain.verdict import OPEN, Verdict
 
 ABSENT = msgspec.Raw()
@@ -265,6 +266,27 @@ def shown_card(receipt: CardReceipt) -> dict[str, Any]:
         "verdict": None if receipt.verdict is None else receipt.verdict.name.lower(),
         "reason": receipt.reason,
     }
+
+
+def shown_timeline(timeline: Timeline) -> dict[str, Any]:
+    """What happened; and where a phone was asked for, whether it is there and if not, why."""
+    shown: dict[str, Any] = {
+        "events": [one.event.described() | _on_phone(one.on_phone) for one in timeline.entries],
+        "next_after": timeline.following,
+    }
+    phone = timeline.phone
+    if phone is not None:
+        card = None if phone.card is None else shown_card(phone.card)
+        reason = phone.reason if phone.card is None else phone.card.reason
+        shown["phone"] = {"installation_id": phone.installation_id, "card": card, "reason": reason}
+    return shown
+
+
+def _on_phone(found: OnPhone | None) -> dict[str, Any]:
+    if found is None:
+        return {}
+    verdict = None if found.verdict is None else found.verdict.name.lower()
+    return {"on_phone": {"card": found.card, "verdict": verdict, "reason": found.reason}}
 
 
 def _raw(value: bytes | None) -> msgspec.Raw | None:

@@ -1,7 +1,6 @@
 """One handler per route of `/v1/activities`."""
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -14,18 +13,20 @@ from skerry.api.intake import Intake
 from skerry.api.ports import Services
 from skerry.api.problems import ProblemError
 from skerry.api.v1 import activities as forms
-from skerry.api.v1.reading import read, refused
+from skerry.api.v1.headers import expected_revision, idempotency
+from skerry.api.v1.query import Query
+from skerry.api.v1.reading import not_found, read, refused
+from skerry.api.v1.stream import read_kinds
 from skerry.domain.activity import Activity
-from skerry.domain.commands import Idempotency
 from skerry.domain.desired import Outcome
 from skerry.domain.errors import (
     ChangedMeanwhileError,
     FixedAttributesError,
-    IdempotencyConflictError,
     NothingToStartError,
     OutdatedError,
     PayloadTooLargeError,
 )
+from skerry.domain.event import EventId
 from skerry.domain.ids import AppId, CardNumber, Millis, RevisionNumber
 from skerry.domain.receipt import ActivityReceipt, RevisionReceipt
 
@@ -35,6 +36,8 @@ MOST_PER_PAGE = 1_000
 _LOOKS = (0.005, 0.01, 0.02, 0.05, 0.1)
 """Seconds between two looks at what has settled; the last one repeats."""
 _MOST_DIGITS = 15
+MOST_INSTALLATION = 128
+"""Characters of an installation's id."""
 
 
 class ActivityHandlers:
@@ -54,7 +57,7 @@ class ActivityHandlers:
         desired = forms.desired(read(body, forms.PutBody), group_id, self._clock())
         try:
             outcome = await self._services.desired.put(
-                app_id, desired, expected=_expected(request), idempotency=_idempotency(request, body)
+                app_id, desired, expected=expected_revision(request), idempotency=idempotency(request, body)
             )
         except Exception as error:
             raise _refusal(error) from error
@@ -69,7 +72,12 @@ class ActivityHandlers:
         wait = _wait(request)
         try:
             outcome = await self._services.desired.end(
-                app_id, group_id, forms.ending(body), version=forms.version(body.version), expected=_expected(request)
+                app_id,
+                group_id,
+                forms.ending(body),
+                version=forms.version(body.version),
+                expected=expected_revision(request),
+                idempotency=idempotency(request, sent),
             )
         except Exception as error:
             raise _refusal(error) from error
@@ -110,6 +118,22 @@ class ActivityHandlers:
         page = await self._services.receipts.cards(receipt.activity, after=CardNumber(after), maximum=limit)
         following = page.items[-1].number if page.more else None
         return _json({"cards": [forms.shown_card(one) for one in page.items], "next_after": following})
+
+    async def timeline(self, request: Request) -> Response:
+        """What happened, page by page; seen from one phone where it is asked for."""
+        receipt = await self._found(request)
+        query = Query(request, ("after", "limit", "kinds", "installation"))
+        installation = query.text("installation", most=MOST_INSTALLATION)
+        found = await self._services.receipts.timeline(
+            receipt.activity,
+            after=EventId(query.number("after", 0)),
+            maximum=query.number("limit", 100, low=1, high=MOST_PER_PAGE),
+            kinds=read_kinds(query.text("kinds", most=2_000)),
+            installation_id=installation,
+        )
+        if found is None:
+            raise not_found(f"there is no installation {installation!r}", "it has never reported, or has been erased")
+        return _json(forms.shown_timeline(found))
 
     async def _found(self, request: Request) -> ActivityReceipt:
         app_id = (await self._intake.principal(request)).app.app_id
@@ -169,29 +193,7 @@ _REFUSALS: tuple[tuple[type[Exception], int, str, str], ...] = (
     (ChangedMeanwhileError, 412, "Changed meanwhile", "read the activity, and send its ETag in If-Match"),
     (FixedAttributesError, 409, "Attributes are fixed", "end it first, or leave them out"),
     (PayloadTooLargeError, 413, "Payload too large", "send less state, attributes or alert"),
-    (IdempotencyConflictError, 409, "Idempotency key used again", "use a new key for another request"),
 )
-
-
-def _expected(request: Request) -> RevisionNumber | None:
-    """The revision of `If-Match`."""
-    tag = request.headers.get("if-match", "").strip()
-    if not tag or tag == "*":
-        return None
-    bare = tag.removeprefix("W/").strip('"')
-    if not bare.isascii() or not bare.isdigit() or len(bare) > _MOST_DIGITS:
-        raise refused("If-Match", "is not an ETag of an activity", "send the ETag that the activity was read with")
-    return RevisionNumber(int(bare))
-
-
-def _idempotency(request: Request, body: bytes) -> Idempotency | None:
-    key = request.headers.get("idempotency-key", "").strip()
-    if not key:
-        return None
-    if len(key) > 300:  # noqa: PLR2004 - a key, not a document
-        raise refused("Idempotency-Key", "has more than 300 characters", "send a shorter one")
-    path = request.url.path.encode()
-    return Idempotency(f"v1:{key}", hashlib.sha256(b"%s %s\n%s" % (request.method.encode(), path, body)).digest())
 
 
 def _wait(request: Request) -> float:

@@ -1,6 +1,6 @@
 """What goes in and comes out of `/v1/activities`, as JSON Schema."""
 
-from skerry.api.schemas import BOOLEAN, DATE, GROUP_ID, MOMENT, OBJECT, Schema, either, fields, items, text
+from skerry.api.schemas import BOOLEAN, DATE, GROUP_ID, KINDS, MOMENT, OBJECT, Schema, either, fields, items, text
 from skerry.api.v1.audience_schemas import AUDIENCE
 
 COUNT: Schema = {"type": "integer", "minimum": 0}
@@ -99,19 +99,41 @@ REVISION = fields(
     verdicts=COUNTED,
     refused=COUNTED,
 )
-CARDS = fields(
-    ("cards", "next_after"),
-    cards=items(
+CARD = fields(
+    ("number", "status", "revision"),
+    number=COUNT,
+    installation_id=either(text(128), NULL),
+    user=either(text(512), NULL),
+    status={"enum": ["starting", "live", "ended", "dismissed", "lost", "moved", "renewed"]},
+    revision=COUNT,
+    verdict=either(text(32), NULL),
+    reason=either(text(256), NULL),
+)
+CARDS = fields(("cards", "next_after"), cards=items(CARD), next_after=either(COUNT, NULL))
+TIMELINE = fields(
+    ("events", "next_after"),
+    events=items(
         fields(
-            ("number", "status", "revision"),
-            number=COUNT,
-            installation_id=either(text(128), NULL),
-            user=either(text(512), NULL),
-            status={"enum": ["starting", "live", "ended", "dismissed", "lost", "moved", "renewed"]},
-            revision=COUNT,
-            verdict=either(text(32), NULL),
-            reason=either(text(256), NULL),
+            ("id", "type", "timestamp", "data"),
+            id=COUNT,
+            type={"enum": KINDS},
+            timestamp=text(32),
+            data=OBJECT,
+            on_phone=fields(
+                ("card", "verdict", "reason"),
+                card=either(COUNT, NULL),
+                verdict=either(text(32), NULL),
+                reason=either(text(256), NULL),
+            )
+            | {"description": "With installation: what has become of this revision on it, as of now."},
         )
     ),
     next_after=either(COUNT, NULL),
+    phone=fields(
+        ("installation_id", "card", "reason"),
+        installation_id=text(128),
+        card=either(CARD, NULL) | {"description": "Its newest card of the activity."},
+        reason=either(text(256), NULL) | {"description": "Why it does not show what it should, where that is known."},
+    )
+    | {"description": "With installation: whether it is there."},
 )

@@ -11,6 +11,7 @@ from skerry.api.rest3 import queries
 from skerry.api.rest3.errors import UNKNOWN_SEGMENT, Rest3Error, invalid, missing
 from skerry.api.rest3.fields import NUL
 from skerry.api.v1.audiences import read_audience, write_audience
+from skerry.api.v1.headers import idempotency
 from skerry.api.v1.reading import Body, not_found, read, refused, text
 from skerry.domain.ids import AppId, GroupId
 from skerry.domain.preview import Count, Missing, Preview
@@ -75,7 +76,7 @@ class AudienceHandlers:
         name = _segment_name(request)
         audience = read_audience(read(body, SegmentBody).audience, "audience")
         try:
-            stored = await self._segments.save(app_id, name, audience)
+            stored = await self._segments.save(app_id, name, audience, idempotency=idempotency(request, body))
         except TooManySegmentsError as error:
             raise ProblemError(409, "Too many segments", str(error), code="too_many_segments") from error
         return JSONResponse(_segment(stored))
@@ -89,7 +90,13 @@ class AudienceHandlers:
         """Forget a segment; answers with what it was."""
         app_id = await self._requests.app_of(request)
         try:
-            return JSONResponse(_segment(_known(await self._segments.remove(app_id, _segment_name(request)))))
+            return JSONResponse(
+                _segment(
+                    _known(
+                        await self._segments.remove(app_id, _segment_name(request), idempotency=idempotency(request))
+                    )
+                )
+            )
         except SegmentInUseError as error:
             raise ProblemError(409, "Segment in use", str(error), code="segment_in_use") from error
 

@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse, Response
 
 from skerry.api.intake import Intake
 from skerry.api.ports import Webhooks
+from skerry.api.v1.headers import idempotency
 from skerry.api.v1.query import LARGEST, Query, whole_number
 from skerry.api.v1.reading import Body, not_found, read, refused, text
 from skerry.api.v1.stream import matching_kinds
@@ -44,8 +45,9 @@ class WebhookHandlers:
     async def put(self, request: Request) -> Response:
         """Make or change one."""
         principal, name = await self._named(request)
-        wish = read_wish(await self._intake.body(request))
-        state, secret = await self._webhooks.put(principal.app.app_id, name, wish)
+        body = await self._intake.body(request)
+        wish, once = read_wish(body), idempotency(request, body)
+        state, secret = await self._webhooks.put(principal.app.app_id, name, wish, idempotency=once)
         if secret is None:
             return JSONResponse(_shown(state))
         return JSONResponse(_shown(state) | {"secret": secret}, 201)
@@ -66,14 +68,14 @@ class WebhookHandlers:
     async def delete(self, request: Request) -> Response:
         """Forget one."""
         principal, name = await self._named(request)
-        if not await self._webhooks.delete(principal.app.app_id, name):
+        if not await self._webhooks.delete(principal.app.app_id, name, idempotency=idempotency(request)):
             _there(None, name)
         return JSONResponse({})
 
     async def rotate(self, request: Request) -> Response:
         """Give one a new secret."""
         principal, name = await self._named(request)
-        secret = await self._webhooks.rotate(principal.app.app_id, name)
+        secret = await self._webhooks.rotate(principal.app.app_id, name, idempotency=idempotency(request))
         return JSONResponse({"secret": _there(secret, name)})
 
     async def attempts(self, request: Request) -> Response:
@@ -98,14 +100,17 @@ class WebhookHandlers:
     async def replay(self, request: Request) -> Response:
         """Tell one of all that was given up."""
         principal, name = await self._named(request)
-        count = await self._webhooks.replay(principal.app.app_id, name)
+        count = await self._webhooks.replay(principal.app.app_id, name, idempotency=idempotency(request))
         return JSONResponse({"replayed": _there(count, name)})
 
     async def resend(self, request: Request) -> Response:
         """Tell one of one event."""
         principal, name = await self._named(request)
         event_id = whole_number(request.path_params["event_id"], "event_id")
-        known = _there(await self._webhooks.resend(principal.app.app_id, name, EventId(event_id)), name)
+        found = await self._webhooks.resend(
+            principal.app.app_id, name, EventId(event_id), idempotency=idempotency(request)
+        )
+        known = _there(found, name)
         if not known:
             raise not_found(f"there is no event {event_id}", "it is past its retention, or another app's")
         return JSONResponse({})

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from skerry.domain.event import Event, EventFilter, EventId, EventPage, EventSpan, RecordedEvent
 from skerry.domain.ids import AppId, Millis
+from skerry.domain.repeats import Answers
 from skerry.domain.webhook import Attempt, DeadLetter, Delivery, SealedSecret, Webhook, WebhookId, WebhookState
 
 
@@ -56,6 +57,9 @@ class Transaction(Protocol):
 
     @property
     def events(self) -> EventRecords: ...
+
+    @property
+    def notifications(self) -> Answers: ...
 
 
 class Seal(Protocol):

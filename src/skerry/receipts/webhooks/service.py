@@ -2,11 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
+import msgspec
+
+from skerry.domain.commands import Idempotency
 from skerry.domain.errors import FieldRefusedError
 from skerry.domain.event import EventId
 from skerry.domain.ids import AppId, Millis
 from skerry.domain.receipt import Slice
+from skerry.domain.repeats import once
 from skerry.domain.unit_of_work import UnitOfWork
 from skerry.domain.webhook import (
     Attempt,
@@ -21,6 +26,8 @@ from skerry.domain.webhook import (
 )
 from skerry.receipts.webhooks.addresses import AddressRules
 from skerry.receipts.webhooks.ports import Seal, Transaction, secret_context
+
+Count = TypeVar("Count", bool, int)
 
 OLD_SECRET_FOR = 24 * 3600 * 1000
 """Milliseconds after a rotation in which deliveries are signed with the old secret too."""
@@ -46,7 +53,9 @@ class Webhooks:
         self._clock = clock
         self._wake = wake
 
-    async def put(self, app_id: AppId, name: str, wish: WebhookWish) -> tuple[WebhookState, str | None]:
+    async def put(
+        self, app_id: AppId, name: str, wish: WebhookWish, *, idempotency: Idempotency | None = None
+    ) -> tuple[WebhookState, str | None]:
         """Make a webhook, or change the one that is there. A new one has a secret, which is shown here and never again.
 
         A new one is told of what happens from now on; one that is switched on again, of what happened meanwhile too,
@@ -54,10 +63,11 @@ class Webhooks:
 
         Raises:
             FieldRefusedError: if the URL may not be used, or the app has as many webhooks as it may.
+            IdempotencyConflictError: here as in each method that takes a key: if it was used for another request.
         """
         self._rules.check(wish.url)
 
-        def work(tx: Transaction) -> tuple[WebhookState, str | None]:
+        def put(tx: Transaction) -> tuple[WebhookState, str | None]:
             known = tx.webhooks.named(app_id, name)
             if known is None:
                 return self._add(tx, app_id, name, wish)
@@ -72,6 +82,12 @@ class Webhooks:
             )
             tx.webhooks.save(changed)
             return tx.webhooks.state(changed), None
+
+        def work(tx: Transaction) -> tuple[WebhookState, str | None]:
+            return once(
+                tx.notifications, app_id, idempotency, self._clock(), lambda: put(tx),
+                write=_state_text, read=lambda text: self._read_state(tx, text),
+            )  # fmt: skip
 
         found = await self._store.write(work)
         self._wake()
@@ -90,26 +106,41 @@ class Webhooks:
         """An app's webhooks, by name."""
         return await self._store.read(lambda tx: [tx.webhooks.state(one) for one in tx.webhooks.of_app(app_id)])
 
-    async def delete(self, app_id: AppId, name: str) -> bool:
+    async def delete(self, app_id: AppId, name: str, *, idempotency: Idempotency | None = None) -> bool:
         """Forget a webhook, its log and what waits for it; False: there is none."""
 
-        def work(tx: Transaction) -> bool:
+        def delete(tx: Transaction) -> bool | None:
             found = tx.webhooks.named(app_id, name)
-            if found is not None:
-                tx.webhooks.remove(found.webhook_id)
-            return found is not None
+            if found is None:
+                return None
+            tx.webhooks.remove(found.webhook_id)
+            return True
 
-        return await self._store.write(work)
+        return bool(await self._once(app_id, idempotency, delete))
 
-    async def rotate(self, app_id: AppId, name: str) -> str | None:
-        """Give it a new secret, shown here and never again; the old one signs beside it for a day."""
+    async def rotate(self, app_id: AppId, name: str, *, idempotency: Idempotency | None = None) -> str | None:
+        """Give it a new secret, shown here and never again; the old one signs beside it for a day.
 
-        def work(tx: Transaction) -> str | None:
+        A repeat is shown the secret that holds by then.
+        """
+
+        def rotate(tx: Transaction) -> str | None:
             found = tx.webhooks.named(app_id, name)
             if found is None:
                 return None
             old = tx.webhooks.secret(found.webhook_id).current
             return self._give_secret(tx, found.webhook_id, old, Millis(self._clock() + OLD_SECRET_FOR))
+
+        def known(tx: Transaction) -> str | None:
+            found = tx.webhooks.named(app_id, name)
+            return None if found is None else self._secret(tx, found.webhook_id)
+
+        def work(tx: Transaction) -> str | None:
+            return once(
+                tx.notifications, app_id, idempotency, self._clock(), lambda: rotate(tx),
+                write=lambda secret: None if secret is None else "",  # the secret itself is only kept sealed
+                read=lambda _: known(tx),
+            )  # fmt: skip
 
         return await self._store.write(work)
 
@@ -139,10 +170,12 @@ class Webhooks:
 
         return await self._store.read(work)
 
-    async def resend(self, app_id: AppId, name: str, event_id: EventId) -> bool | None:
+    async def resend(
+        self, app_id: AppId, name: str, event_id: EventId, *, idempotency: Idempotency | None = None
+    ) -> bool | None:
         """Tell it of one event, again if need be, whatever kinds it wants; False: there is no such event any more."""
 
-        def work(tx: Transaction) -> bool | None:
+        def resend(tx: Transaction) -> bool | None:
             webhook = tx.webhooks.named(app_id, name)
             if webhook is None:
                 return None
@@ -151,18 +184,18 @@ class Webhooks:
             tx.webhooks.tell(webhook.webhook_id, [event_id], self._clock())
             return True
 
-        found = await self._store.write(work)
+        found = await self._once(app_id, idempotency, resend)
         self._wake()
         return found
 
-    async def replay(self, app_id: AppId, name: str) -> int | None:
+    async def replay(self, app_id: AppId, name: str, *, idempotency: Idempotency | None = None) -> int | None:
         """Tell it of everything that was given up; how many events that is."""
 
-        def work(tx: Transaction) -> int | None:
+        def replay(tx: Transaction) -> int | None:
             webhook = tx.webhooks.named(app_id, name)
             return None if webhook is None else tx.webhooks.replay(webhook.webhook_id, self._clock())
 
-        found = await self._store.write(work)
+        found = await self._once(app_id, idempotency, replay)
         self._wake()
         return found
 
@@ -183,6 +216,27 @@ class Webhooks:
         stored = replace(fresh, webhook_id=tx.webhooks.add(fresh))
         return tx.webhooks.state(stored), self._give_secret(tx, stored.webhook_id)
 
+    async def _once(
+        self, app_id: AppId, idempotency: Idempotency | None, work: Callable[[Transaction], Count | None]
+    ) -> Count | None:
+        """For answers that JSON knows; what has found nothing is not remembered."""
+        return await self._store.write(
+            lambda tx: once(
+                tx.notifications, app_id, idempotency, self._clock(), lambda: work(tx),
+                write=_count_text, read=msgspec.json.decode,
+            )
+        )  # fmt: skip
+
+    def _read_state(self, tx: Transaction, text: str) -> tuple[WebhookState, str | None]:
+        state, created = _states.decode(text)
+        known = tx.webhooks.named(state.webhook.app_id, state.webhook.name) if created else None
+        same = known is not None and known.webhook_id == state.webhook.webhook_id
+        return state, self._secret(tx, state.webhook.webhook_id) if same else None
+
+    def _secret(self, tx: Transaction, webhook_id: WebhookId) -> str:
+        sealed = tx.webhooks.secret(webhook_id).current
+        return secret_text(self._seal.open(sealed, secret_context(webhook_id)))
+
     def _give_secret(
         self, tx: Transaction, webhook_id: WebhookId, old: bytes | None = None, old_until: Millis | None = None
     ) -> str:
@@ -190,3 +244,15 @@ class Webhooks:
         sealed = self._seal.seal(secret, secret_context(webhook_id))
         tx.webhooks.save_secret(webhook_id, SealedSecret(sealed, old, old_until))
         return secret_text(secret)
+
+
+_states = msgspec.json.Decoder(tuple[WebhookState, bool])
+
+
+def _state_text(found: tuple[WebhookState, str | None]) -> str:
+    """Without the secret, which is only kept sealed."""
+    return msgspec.json.encode((found[0], found[1] is not None)).decode()
+
+
+def _count_text(found: int | None) -> str | None:
+    return None if found is None or found is False else msgspec.json.encode(found).decode()

@@ -1,14 +1,18 @@
 """What became of activities, card by card: read for people, at any size."""
 
 import sqlite3
+from collections.abc import Collection
 from typing import Any
+
+import msgspec
 
 from skerry.domain.activity import Activity
 from skerry.domain.card import CardStatus
 from skerry.domain.chunk import CHUNK_SIZE, count_verdicts
-from skerry.domain.ids import ActivityId, AppId, CardNumber, RevisionNumber
+from skerry.domain.ids import ActivityId, AppId, CardNumber, DeviceId, RevisionNumber
 from skerry.domain.receipt import CardReceipt, RevisionReceipt
 from skerry.domain.revision import RevisionKind
+from skerry.domain.timeline import OnPhone
 from skerry.domain.verdict import Verdict
 from skerry.store.sqlite.activities import ACTIVITY, read_activity
 
@@ -62,6 +66,33 @@ CARDS = f"""
     LEFT JOIN rejections ON rejections.activity_id = ?1 AND rejections.number = shown.number
         AND rejections.revision = shown.target
     ORDER BY shown.number
+"""
+
+# What each of some revisions came to on a device: its cards are few, whatever the activity has.
+ON_DEVICE = f"""
+    SELECT wanted.value, cards.number,
+        (SELECT substr(chunks.verdicts, cards.number - chunks.first + 1, 1)
+         FROM chunks INDEXED BY ix_chunks_activity_id_revision
+         WHERE chunks.activity_id = ?1 AND chunks.revision = wanted.value
+           AND chunks.first BETWEEN cards.number - {CHUNK_SIZE - 1} AND cards.number AND chunks.last >= cards.number
+         ORDER BY chunks.chunk_id DESC LIMIT 1) AS verdict,
+        rejections.reason
+    FROM json_each(?3) AS wanted
+    CROSS JOIN cards INDEXED BY ix_cards_device_id ON cards.device_id = ?2 AND cards.activity_id = ?1
+    LEFT JOIN rejections ON rejections.activity_id = ?1 AND rejections.number = cards.number
+        AND rejections.revision = wanted.value
+    WHERE verdict IS NOT NULL AND verdict <> x'{int(Verdict.NO_CARD):02x}'
+"""
+
+MISSED_BY = """
+    SELECT misses.revision, misses.reason FROM json_each(?3) AS wanted
+    CROSS JOIN misses ON misses.activity_id = ?1 AND misses.revision = wanted.value
+    WHERE misses.device_id = ?2
+"""
+
+# Newest start first; an activity has few of them that anybody was missed by.
+LAST_MISSED = """
+    SELECT reason FROM misses WHERE activity_id = ? AND device_id = ? ORDER BY revision DESC, miss_id DESC LIMIT 1
 """
 
 
@@ -123,6 +154,25 @@ class ActivityReceiptRecords:
             ),
         ).fetchall()
         return [_card(row) for row in rows]
+
+    def on_device(
+        self, activity_id: ActivityId, device_id: DeviceId, revisions: Collection[RevisionNumber]
+    ) -> dict[RevisionNumber, OnPhone]:
+        """What each of the revisions came to on a device; without those that did not concern it."""
+        values = (activity_id, device_id, msgspec.json.encode(list(revisions)).decode())
+        found = {
+            RevisionNumber(revision): OnPhone(None, None, reason)
+            for revision, reason in self._connection.execute(MISSED_BY, values)
+        }
+        rows = self._connection.execute(ON_DEVICE, values).fetchall()
+        for revision, number, verdict, reason in sorted(rows, key=lambda row: row[1]):
+            found[RevisionNumber(revision)] = OnPhone(CardNumber(number), Verdict(verdict[0]), reason)
+        return found
+
+    def last_missed(self, activity_id: ActivityId, device_id: DeviceId) -> str | None:
+        """Why the newest start that was for a device could not start it; None: none has said so."""
+        row = self._connection.execute(LAST_MISSED, (activity_id, device_id)).fetchone()
+        return None if row is None else str(row[0])
 
     def _verdicts(self, activity_id: ActivityId, revision: RevisionNumber) -> dict[Verdict, int]:
         return count_verdicts(self._connection.execute(VERDICTS, (activity_id, revision)).fetchall())

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 
 import msgspec
 
+from skerry.domain import audience_json
 from skerry.domain.budget import Meter
 from skerry.domain.desired import Policies, Standing
 from skerry.domain.ids import ActivityId, AppId, DeviceId
-from skerry.store import audience_json
 
 GET = """
     SELECT digest, audience, policies, version, alerted_at, revised_at, pushed_at, start, spent, spent_at

@@ -59,6 +59,19 @@ OF_ACTIVITY = _as_json(f"""
     ORDER BY events.event_id LIMIT ?5
 """)
 
+# Two ranges of one index, each in order, are merged: a device has few events among a million of others.
+OF_DEVICE = _as_json(f"""
+    {_TOLD}
+    WHERE events.activity_id = ?6 AND events.device_id IS NULL AND events.event_id > ?1 AND events.event_id <= ?2
+      AND +events.app_id = ?3 AND (?4 IS NULL OR events.kind IN (SELECT value FROM json_each(?4)))
+    UNION ALL
+    {_TOLD}
+    WHERE events.activity_id = ?6 AND events.device_id = ?7 AND events.event_id > ?1 AND events.event_id <= ?2
+      AND devices.device_id IS NOT NULL
+      AND +events.app_id = ?3 AND (?4 IS NULL OR events.kind IN (SELECT value FROM json_each(?4)))
+    ORDER BY 1 LIMIT ?5
+""")
+
 ACTIVITY_NAMED = "SELECT activity_id FROM activity_names WHERE app_id = ? AND group_id = ?"
 
 ONE = _as_json(f"{_TOLD} WHERE events.event_id = ?1 AND events.app_id = ?2")
@@ -128,6 +141,8 @@ class EventRecords:
             events = self._told(OF_APP, values)
         elif activity_id is None:
             events = []
+        elif wanted.device_id is not None:
+            events = self._told(OF_DEVICE, (*values, activity_id, wanted.device_id))
         else:
             events = self._told(OF_ACTIVITY, (*values, activity_id))
         cursor = events[-1].event_id if len(events) == limit else high

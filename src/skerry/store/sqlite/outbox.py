@@ -6,13 +6,13 @@ from typing import Any
 
 import msgspec
 
+from skerry.domain import audience_json
 from skerry.domain.chunk import CHANNEL, CHUNK_SIZE, Chunk, ChunkState, Depth, Lane, Recipient, count_verdicts
 from skerry.domain.ids import ActivityId, AppId, CardNumber, ChunkId, DeviceId, Millis, RevisionNumber
 from skerry.domain.plan import Plan
 from skerry.domain.receipt import Settled
 from skerry.domain.revision import RevisionKind
 from skerry.domain.verdict import OPEN, Verdict
-from skerry.store import audience_json
 from skerry.store.sqlite import recipients
 
 _CHUNK = """
@@ -119,6 +119,9 @@ VERDICTS = """
 """
 
 MISSES = "SELECT reason, count(*) FROM misses WHERE activity_id = ? AND revision = ? GROUP BY reason"
+
+# Asked only where there are some: those of older revisions are read past.
+REFUSALS = "SELECT reason, count(*) FROM rejections WHERE activity_id = ? AND revision = ? GROUP BY reason"
 
 SETTLE = f"UPDATE chunks SET state = {int(ChunkState.SETTLED)}, verdicts = ?, settled_at = ? WHERE chunk_id = ?"
 
@@ -256,7 +259,9 @@ class OutboxRecords:
         broadcast = next((Verdict(board[2][0]) for board in reversed(boards) if board[0] == CHANNEL), None)
         starts = noted[0][0] == RevisionKind.START
         missed = self._connection.execute(MISSES, (activity_id, revision)) if starts else ()
-        return Settled(count_verdicts(cards), dict(missed), broadcast)
+        counts = count_verdicts(cards)
+        refused = self._connection.execute(REFUSALS, (activity_id, revision)) if Verdict.REJECTED in counts else ()
+        return Settled(counts, dict(missed), broadcast, dict(refused))
 
     def span(self, activity_id: ActivityId, revision: RevisionNumber) -> tuple[CardNumber, CardNumber] | None:
         """The lowest and the highest card that a revision was planned for; None: it was for nobody."""

@@ -2,10 +2,10 @@
 
 import sqlite3
 
+from skerry.domain import audience_json
 from skerry.domain.audience import Audience
 from skerry.domain.ids import AppId, Millis
 from skerry.domain.segment import StoredSegment, resolved
-from skerry.store import audience_json
 
 _COLUMNS = "segment_id, name, audience, created_at, updated_at"
 
