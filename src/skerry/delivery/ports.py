@@ -46,8 +46,11 @@ class OutboxRecords(Protocol):
     def save(self, chunk: Chunk) -> None:
         """Store state, verdicts, attempt and `due_at`; a chunk that is not `LEASED` any more loses its lease."""
 
-    def reclaim(self, owner: str, now: Millis) -> list[Chunk]:
-        """Chunks leased by anybody but `owner`, or whose lease ran out: their senders are gone. Nothing is changed."""
+    def reclaim(self, owner: str) -> list[Chunk]:
+        """Chunks leased by anybody but `owner`: their senders are gone. Nothing is changed.
+
+        What `owner` itself holds is in its hands however late it is: a clock that jumps must not have it sent twice.
+        """
 
     def supersede(self, activity_id: ActivityId, before: RevisionNumber) -> list[RevisionNumber]:
         """Settle the unleased chunks of supersedable updates older than `before`; their open bytes say `SUPERSEDED`.
@@ -209,6 +212,9 @@ class CardRecords(Protocol):
 
     def listen(self, activity_id: ActivityId, numbers: Sequence[CardNumber], *, live: bool) -> None:
         """These cards are being started on the activity's channel; `live`: APNs has taken the starts."""
+
+    def unlisten(self, activity_id: ActivityId, numbers: Sequence[CardNumber]) -> None:
+        """These cards are being started without a channel, though an earlier attempt was to use one."""
 
     def swiped_on(
         self, activity_id: ActivityId, first: CardNumber, devices: Sequence[DeviceId], since: Millis

@@ -54,7 +54,7 @@ SAVE = f"""
 # Few are leased at a time: all of them are looked at, through their own partial index.
 RECLAIM = f"""
     SELECT {_CHUNK} FROM chunks INDEXED BY ix_chunks_leased
-    WHERE state = {int(ChunkState.LEASED)} AND (lease_owner IS NOT ? OR lease_until <= ?)
+    WHERE state = {int(ChunkState.LEASED)} AND lease_owner IS NOT ?
     ORDER BY lease_until, chunk_id
 """
 
@@ -218,9 +218,9 @@ class OutboxRecords:
             SAVE, (int(chunk.state), chunk.verdicts, chunk.attempt, chunk.due_at, self._clock(), chunk.chunk_id)
         )
 
-    def reclaim(self, owner: str, now: Millis) -> list[Chunk]:
-        """Chunks leased by anybody but `owner`, or whose lease ran out: their senders are gone. Nothing is changed."""
-        return [_chunk(row) for row in self._connection.execute(RECLAIM, (owner, now)).fetchall()]
+    def reclaim(self, owner: str) -> list[Chunk]:
+        """Chunks leased by anybody but `owner`: their senders are gone. Nothing is changed."""
+        return [_chunk(row) for row in self._connection.execute(RECLAIM, (owner,)).fetchall()]
 
     def supersede(self, activity_id: ActivityId, before: RevisionNumber) -> list[RevisionNumber]:
         """Settle the unleased chunks of supersedable updates older than `before`; their open bytes say `SUPERSEDED`.
