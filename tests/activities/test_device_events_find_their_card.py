@@ -283,3 +283,56 @@ async def test_an_end_without_a_state_leaves_the_last_update_and_not_what_a_late
 async def test_what_apns_would_refuse_for_its_size_is_refused_for_unknown_groups_too(house: House) -> None:
     with pytest.raises(PayloadTooLargeError):
         await house.activities.update(APP, GroupId("nobody"), Update(b'{"a":"%s"}' % (b"x" * 5_000)))
+
+
+async def reopened(house: House) -> Activity:
+    """The group has run, was ended, and runs again; both starts are on their way to both devices."""
+    start = replace(GUIDE, group_id=GroupId("g"))
+    await house.activities.start_bulk(APP, BulkStart(start, EVERYONE))
+    house.clock[0] += 10_000
+    await house.token(1, "g", "aa" * 16)
+    await house.activities.end(APP, GroupId("g"), End())
+    house.clock[0] += 10_000
+    await house.activities.start_bulk(APP, BulkStart(start, EVERYONE))
+    house.clock[0] += 10_000
+    return await house.group("g")
+
+
+async def test_a_token_that_is_said_again_stays_with_the_card_that_has_it(house: House) -> None:
+    second = await reopened(house)
+    assert await house.token(1, "g", "aa" * 16) == "repeated"
+    card = await house.card("g", 1)
+    assert (card.number >= second.first_card, card.token) == (True, None)
+    assert await house.token(1, "g", "bb" * 16) == "accepted"
+    assert (await house.card("g", 1)).token == "bb" * 16
+
+
+async def test_a_token_that_rotated_before_the_next_run_is_the_ended_cards_though_its_end_was_taken(
+    house: House,
+) -> None:
+    await reopened(house)
+    house.delivery.delivered = True  # to the old token, which APNs takes for weeks
+    assert await house.token(1, "g", "cc" * 16, time=house.clock[0] - 15_000) == "accepted"
+    assert (await house.card("g", 1)).token is None
+    assert house.delivery.cards[-1] == (1, (await house.group("g")).end_revision, 0)
+
+
+async def test_a_close_before_the_end_was_taken_leaves_the_end_its_token(house: House) -> None:
+    second = await reopened(house)
+    await house.token(1, "g", "bb" * 16)
+    assert await house.close(1, "g") == "accepted"
+    older = await house.store.read(lambda tx: tx.activities.holding(second.activity_id, DeviceId(1), "aa" * 16))
+    assert older is not None
+    assert older.status is CardStatus.LIVE
+    assert (await house.card("g", 1)).status is CardStatus.LIVE
+    await house.close(1, "g", time=house.clock[0] + 1)
+    assert (await house.card("g", 1)).status is CardStatus.DISMISSED
+
+
+async def test_a_close_after_the_end_was_taken_is_its_echo(house: House) -> None:
+    second = await reopened(house)
+    await house.token(1, "g", "bb" * 16)
+    house.delivery.delivered = True
+    await house.close(1, "g")
+    assert await house.store.read(lambda tx: tx.activities.holding(second.activity_id, DeviceId(1), "aa" * 16)) is None
+    assert (await house.card("g", 1)).status is CardStatus.LIVE

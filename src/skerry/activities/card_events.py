@@ -54,7 +54,7 @@ class CardEvents:
         """A card's update token. Returns `accepted`, `repeated` or `stale`."""
         if event.group_id is None or event.token is None:
             return STALE
-        place = self._place(tx, device, event, event.group_id, now)
+        place = _held(tx, device, event) or self._place(tx, device, event, event.group_id, now)
         card, meaning = report_token(place.card, event.token, event.time, now)
         if meaning is TokenReport.STALE:
             return STALE
@@ -96,15 +96,19 @@ class CardEvents:
                 return ACCEPTED
             # It has overtaken the card's token, which must not open the card again when it comes.
             _, card = _join(tx, group, device.device_id, now)
+        activity = tx.activities.get(card.activity_id)
         older = tx.activities.older_open(card.activity_id, device.device_id, card.number)
-        if older is not None:
-            # The app cannot say which of its two cards is gone. During a renewal it is the older one: we end it, or
-            # Apple does after eight hours.
-            over = replace(older, status=CardStatus.ENDED, token=None, closed_at=event.time)
+        if older is not None and activity is not None:
+            # The app cannot say which of its two cards is gone. Mostly it is the older one: we end it, or Apple does
+            # after eight hours. Where our end has not reached it yet it is sent all the same: should it be the newer
+            # one that is gone, the older one's close comes with that end.
+            over = replace(older, closed_at=event.time)
+            reached = older.token is None or self._delivery.was_delivered(tx, activity, older.number)
+            if older.number < activity.first_card and reached:
+                over = replace(over, status=CardStatus.ENDED, token=None)
             tx.activities.save_card(over)
             tx.events.add(of_card(device.app_id, EventKind.CARD_ENDED, over, now))
             return ACCEPTED
-        activity = tx.activities.get(card.activity_id)
         ended = activity is not None and (activity.phase is Phase.ENDED or card.number < activity.first_card)
         closed = close(card, event.time, activity_ended=ended)
         if closed == card:
@@ -144,7 +148,7 @@ class CardEvents:
         card = tx.activities.newest_card(activity.activity_id, device.device_id)
         if carrying:
             return self._move(tx, activity, carrying[0], card, now)
-        if card is not None and (earlier := self._owner_before(tx, activity, card, event)) is not None:
+        if card is not None and (earlier := self._owner_before(tx, card, event)) is not None:
             return _Place(activity, earlier)
         if card is not None and not self._is_another(tx, activity, card, event):
             return _Place(activity, card)
@@ -177,19 +181,16 @@ class CardEvents:
         tx.events.add(Event(device.app_id, EventKind.ACTIVITY_APPEARED, now, fresh.activity_id))
         return _Place(*_join(tx, fresh, device.device_id, now))
 
-    def _owner_before(self, tx: Transaction, activity: Activity, card: Card, event: DeviceEvent) -> Card | None:
+    def _owner_before(self, tx: Transaction, card: Card, event: DeviceEvent) -> Card | None:
         """The card before this one, where a late report can only speak of that: the token is older than this card.
 
         Clocks of phones may be wrong. But a phone's own events keep their order, so a token that is later than the
-        close of the card before is this card's, whatever the clock says; and so it is where that one's end is done.
+        close of the card before is this card's, whatever the clock says.
         """
         if event.time >= card.created_at:
             return None
         before = tx.activities.card_before(card.activity_id, card.device_id, card.number, event.time)
         if before is None or (before.closed_at is not None and before.closed_at < event.time):
-            return None
-        over = before.number < activity.first_card and before.status is CardStatus.LIVE
-        if over and self._delivery.was_delivered(tx, activity, before.number):
             return None
         return before
 
@@ -239,6 +240,18 @@ class CardEvents:
         newest = tx.activities.revision(group.activity_id, group.target_of(card.number))
         caught_up = start is not None and newest is not None and newest.created_at < start.created_at
         return _Place(group, card, floor, caught_up and card.number >= group.first_card)
+
+
+def _held(tx: Transaction, device: Device, event: DeviceEvent) -> _Place | None:
+    """The card that has the token already, which need not be the device's newest.
+
+    An app that starts anew says all its tokens again, those of cards that another one has come after among them.
+    """
+    activity = tx.activities.by_group(device.app_id, event.group_id) if event.group_id is not None else None
+    if activity is None or event.token is None:
+        return None
+    card = tx.activities.holding(activity.activity_id, device.device_id, event.token)
+    return None if card is None else _Place(activity, card)
 
 
 def _started_with(tx: Transaction, card: Card, target: RevisionNumber) -> bool:

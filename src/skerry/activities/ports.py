@@ -82,6 +82,9 @@ class ActivityRecords(Protocol):
     def newest_card(self, activity_id: ActivityId, device_id: DeviceId) -> Card | None:
         """The card with the highest number that the device has in this activity, `MOVED` ones left out."""
 
+    def holding(self, activity_id: ActivityId, device_id: DeviceId, token: str) -> Card | None:
+        """The device's card in this activity that has this update token."""
+
     def card_before(
         self, activity_id: ActivityId, device_id: DeviceId, below: CardNumber, made_until: Millis
     ) -> Card | None:

@@ -47,6 +47,12 @@ class Framed:
         """The cards that are being started on a channel."""
         return [one.number for shipment in self.shipments if shipment.channel for one in shipment.recipients]
 
+    @property
+    def deaf(self) -> list[CardNumber]:
+        """The cards that were to be started on a channel before this, and now get a token instead."""
+        without = [shipment for shipment in self.shipments if not shipment.channel]
+        return [one.number for shipment in without for one in shipment.recipients if one.on_channel]
+
 
 def frame(
     chunk: Chunk,

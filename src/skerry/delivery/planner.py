@@ -212,7 +212,7 @@ class Planner:
         found = dict.fromkeys(running, "ALREADY_RUNNING")
         standing = tx.desired.get(activity.activity_id)
         if standing is not None:
-            swiped = tx.activities.swiped_on(*place, devices, standing.swipes_since(now))
+            swiped = tx.activities.swiped_on(*place, devices, standing.swipes_since(standing.revised_at))
             found = dict.fromkeys(swiped, "SWIPED_AWAY") | found
         return found
 

@@ -46,10 +46,11 @@ class OutboxRecords(Protocol):
     def save(self, chunk: Chunk) -> None:
         """Store state, verdicts, attempt and `due_at`; a chunk that is not `LEASED` any more loses its lease."""
 
-    def reclaim(self, owner: str, now: Millis, heard_since: Millis) -> list[Chunk]:
-        """Chunks whose senders are gone: leased by nobody that is known, or for too long. Nothing is changed.
+    def reclaim(self, owner: str, heard_since: Millis) -> list[Chunk]:
+        """Chunks leased by others whose senders are gone. Nothing is changed.
 
-        Known are `owner`, and those of `SenderRecords` that were heard of since that time.
+        There are those of `SenderRecords` that were heard of since that time. What `owner` itself holds is in its hands
+        however late it is: a clock that jumps must not have it sent twice.
         """
 
     def supersede(self, activity_id: ActivityId, before: RevisionNumber) -> list[RevisionNumber]:
@@ -231,6 +232,9 @@ class CardRecords(Protocol):
 
     def listen(self, activity_id: ActivityId, numbers: Sequence[CardNumber], *, live: bool) -> None:
         """These cards are being started on the activity's channel; `live`: APNs has taken the starts."""
+
+    def unlisten(self, activity_id: ActivityId, numbers: Sequence[CardNumber]) -> None:
+        """These cards are being started without a channel, though an earlier attempt was to use one."""
 
     def swiped_on(
         self, activity_id: ActivityId, first: CardNumber, devices: Sequence[DeviceId], since: Millis

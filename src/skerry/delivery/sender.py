@@ -18,7 +18,7 @@ from skerry.delivery.planner import Planner
 from skerry.delivery.ports import AppDirectory, PushService, Transaction
 from skerry.delivery.settlement import Answer, Settlement
 from skerry.domain import payload
-from skerry.domain.activity import Activity, framing_stamp
+from skerry.domain.activity import Activity, Phase, framing_stamp
 from skerry.domain.card import CardStatus
 from skerry.domain.channel import STORED_FOR, ActivityChannel, Broadcast, StoragePolicy
 from skerry.domain.chunk import CHANNEL, Chunk, ChunkState, Lane, Recipient
@@ -65,6 +65,15 @@ class Claimed:
     """Whether phones that can are started on a channel."""
     channels: Sequence[ActivityChannel] = ()
     """That the revision is broadcast to."""
+
+    @property
+    def is_outlived(self) -> bool:
+        """Whether it starts cards of a run that is over, while the next one has begun.
+
+        The phone would show both under one name, and nobody could tell which of their tokens is whose.
+        """
+        over = not self.chunk.is_broadcast and self.chunk.first < self.activity.first_card
+        return over and self.revision.kind is RevisionKind.START and self.activity.phase is Phase.RUNNING
 
 
 @dataclass(slots=True)
@@ -114,8 +123,7 @@ class Sender:
         self._clock = clock
         self._nap = nap
         self._wake = wake
-        self.owner = owner or uuid.uuid4().hex
-        """Who has leased what this one sends."""
+        self._owner = owner or ""
         self._busy: set[asyncio.Task[None]] = set()
         self._stopping = False
         self.verdicts: Counter[Verdict] = Counter()
@@ -133,6 +141,7 @@ class Sender:
         """Recover what a dead sender left, then send until cancelled."""
         assists = self._settings.assists
         if not assists:
+            self._owner = uuid.uuid4().hex  # another one for each run: a run that failed has left its leases behind
             await self._store.write(lambda tx: self._recover(tx, self._clock()))
         async with asyncio.TaskGroup() as group:
             for work in () if assists else (self._reclaim, self._spread):
@@ -159,19 +168,19 @@ class Sender:
 
     def _recover(self, tx: Transaction, now: Millis) -> None:
         tx.senders.forget_silent(Millis(now - SILENT_AFTER))
-        for chunk in tx.outbox.reclaim(self.owner, now, Millis(now - SILENT_AFTER)):
+        for chunk in tx.outbox.reclaim(self._owner, Millis(now - SILENT_AFTER)):
             self._settlement.recover(tx, chunk, tx.activities.revision(chunk.activity_id, chunk.revision), now)
 
     async def _reclaim(self) -> None:
-        """Leases that ran out: of a sender that died after we began, or of a send of our own that failed."""
+        """Leases of a sender that died after we began. Ours do not run out: a clock that jumps ends no send."""
         while True:
             await self._nap("leases", LONGEST_NAP)
             await self.recover()
 
     async def recover(self) -> None:
         """Take what senders had leased that are gone."""
-        now = self._clock()
-        if await self._store.read(lambda tx: tx.outbox.reclaim(self.owner, now, Millis(now - SILENT_AFTER))):
+        since = Millis(self._clock() - SILENT_AFTER)
+        if await self._store.read(lambda tx: tx.outbox.reclaim(self._owner, since)):
             await self._store.write(lambda tx: self._recover(tx, self._clock()))
             self._wake()
 
@@ -211,7 +220,7 @@ class Sender:
             return []
 
         def work(tx: Transaction) -> list[Claimed]:
-            chunks = tx.outbox.claim(self.owner, lane, now, until, limit)
+            chunks = tx.outbox.claim(self._owner, lane, now, until, limit)
             return [one for one in (_claimed(tx, chunk) for chunk in chunks) if one is not None]
 
         return await self._store.write(work)
@@ -297,6 +306,8 @@ class Sender:
         windows = [numbers[low : low + size] for low in range(0, len(numbers), size)] or [[]]
         for place, window in enumerate(windows):
             framed, chunk = await self._store.write(self._window_work(claimed, chunk, window, default, channels))
+            if chunk.state is ChunkState.SETTLED:
+                return
             answers = await self._ship(chunk, claimed.revision, framed.shipments)
             if answers is None:
                 await self._store.write(lambda tx, chunk=chunk: self._put_off(tx, chunk))  # type: ignore[misc]
@@ -319,10 +330,14 @@ class Sender:
     ) -> Callable[[Transaction], tuple[Framed, Chunk]]:
         def work(tx: Transaction) -> tuple[Framed, Chunk]:
             fresh = _claimed(tx, chunk) or claimed
+            if fresh.is_outlived:
+                return Framed(Seconds(0), ()), self._settlement.give_up(tx, chunk, self._clock())
             framed = self._frame(fresh, window, default, channels)
             _restamp(tx, fresh, framed.stamp)
             if framed.listening:
                 tx.activities.listen(chunk.activity_id, framed.listening, live=False)
+            if framed.deaf:
+                tx.activities.unlisten(chunk.activity_id, framed.deaf)
             board = bytearray(chunk.verdicts)
             for shipment in framed.shipments:
                 for one in shipment.recipients:

@@ -17,7 +17,8 @@ from skerry.domain.timer import TimerKind
 from skerry.domain.verdict import Cure, RetryPolicy, Verdict, grown, treat
 
 TOO_LATE = "TooLate"
-"""Our word for a start whose time passed before it could be sent: without an APNs key, a way to APNs, or a service."""
+"""Our word for a start whose time passed before it could be sent: without an APNs key, a way to APNs, or a service, or
+because its activity has ended and begun anew."""
 
 
 _ACCEPTED = int(Verdict.ACCEPTED)
@@ -108,7 +109,7 @@ class Settlement:
         """Whether what has not been pushed by now is better not pushed at all."""
         return now - chunk.created_at > self._policy.max_age * 1000
 
-    def give_up(self, tx: Transaction, chunk: Chunk, now: Millis) -> None:
+    def give_up(self, tx: Transaction, chunk: Chunk, now: Millis) -> Chunk:
         """Nothing more is sent of this chunk; its starts never came to be."""
         board = bytearray(chunk.verdicts)
         for number in chunk.open_numbers:
@@ -116,17 +117,19 @@ class Settlement:
             card = tx.activities.card(chunk.activity_id, number)
             if card is not None and card.started_by == chunk.revision:
                 _save_fate(tx, chunk.app_id, card, refuse_start(card, TOO_LATE, now), now)
-        self._save(tx, replace(chunk, verdicts=bytes(board), state=ChunkState.SETTLED), now)
+        settled = replace(chunk, verdicts=bytes(board), state=ChunkState.SETTLED)
+        self._save(tx, settled, now)
+        return settled
 
     def resolve_unknown(self, tx: Transaction, chunk: Chunk, now: Millis) -> bool:
         """Starts without an answer, a while later: what the device has reported since decides (invariant 4).
 
-        Returns whether any is sent again: once, and only where the policy allows it. A card that was to listen on a
+        Returns whether any is sent again: once, and only where the policy allows it. The card says whether it has been;
+        the chunk's attempts would not, which count those that certainly came to nothing. A card that was to listen on a
         channel reports no token, so nobody could ever say that it is not there: it counts as live.
         """
         board = bytearray(chunk.verdicts)
         listening = {one.number for one in tx.outbox.card_recipients(chunk) if one.on_channel}
-        again = self._resend and chunk.attempt == 0
         for place, byte in enumerate(chunk.verdicts):
             if byte != Verdict.UNKNOWN:
                 continue
@@ -137,8 +140,9 @@ class Settlement:
             card = tx.activities.card(chunk.activity_id, number)
             if card is None or card.token is not None or card.status.is_over:
                 board[place] = Verdict.ACCEPTED if card is not None else Verdict.NO_CARD
-            elif again:
+            elif self._resend and card.reason != NO_ANSWER:
                 board[place] = Verdict.RETRY
+                tx.activities.save_card(replace(card, reason=NO_ANSWER))
             else:
                 _save_fate(tx, chunk.app_id, card, refuse_start(card, NO_ANSWER, now), now)
         resent = Verdict.RETRY in board

@@ -11,7 +11,7 @@ from typing import Final
 from skerry.domain.ids import ActivityId, CardNumber, DeviceId, Millis, RevisionNumber
 
 NO_ANSWER: Final = "NoAnswer"
-"""Our word for a start that was written, never answered, and given up."""
+"""Our word for a start that was written and never answered: of a card that still starts, the one before this."""
 
 RUNS_FOR: Millis = Millis(8 * 3600 * 1000)
 """Apple's limit for an activity. A card that was not heard of for longer runs no more: iOS need not wake its app to
@@ -57,8 +57,9 @@ class Card:
     token_time: Millis | None = None
     registered_at: Millis | None = None
     closed_at: Millis | None = None
+    """When it was over; of a live or renewed one: when a close was said that may be its own or its successor's."""
     reason: str | None = None
-    """Why it is over, in the words of Apple's reason or ours."""
+    """Why it is over, in the words of Apple's reason or ours; while it starts, why it is being started again."""
 
 
 class TokenReport(IntEnum):
@@ -78,13 +79,16 @@ def report_token(card: Card, token: str, time: Millis, now: Millis) -> tuple[Car
     """The newest report wins, a repeated one is free.
 
     A closed card opens again only for a report that is later than its close: an app that re-observes its activities
-    says their tokens again, and events may arrive in any order.
+    says their tokens again, and events may arrive in any order. A lost one was never closed on the phone: its first
+    token says that it is there after all, whenever that comes, and so does one that is newer than the dead one, though
+    the phone got it before APNs told us.
     """
-    if card.status is CardStatus.LIVE and card.token == token:
+    if card.status in (CardStatus.LIVE, CardStatus.RENEWED) and card.token == token:
         return card, TokenReport.REPEATED
     if card.token_time is not None and time < card.token_time:
         return card, TokenReport.STALE
-    if card.closed_at is not None and card.status.is_over and time <= card.closed_at:
+    known = card.token_time if card.status is CardStatus.LOST else card.closed_at
+    if known is not None and card.status.is_over and time <= known:
         return card, TokenReport.STALE
     if card.status is CardStatus.MOVED:
         return card, TokenReport.STALE

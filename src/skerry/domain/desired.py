@@ -130,15 +130,15 @@ class Standing:
             return self.audience is not None and not self.audience.is_small
         return self.policies.routing is Routing.CHANNEL
 
-    def swipes_since(self, now: Millis) -> Millis:
-        """Swipes at or after this moment keep the activity away from their devices."""
+    def swipes_since(self, revised_at: Millis) -> Millis:
+        """Swipes at or after this moment keep a revision of that time away from their devices."""
         match self.policies.swipe:
             case Swipe.FINAL:
                 return Millis(0)
             case Swipe.UNTIL_NEXT_ALERT:
                 return self.alerted_at
             case Swipe.AFTER:
-                return Millis(now - self.policies.swipe_for)
+                return Millis(revised_at - self.policies.swipe_for)
             case Swipe.IGNORE:
                 return self.revised_at
 

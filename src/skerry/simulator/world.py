@@ -164,11 +164,15 @@ class World(Phones):
             cards.update(card.status for card in phone.cards)
         return verdicts, cards
 
+    def holder(self, environment: Environment, token: str) -> Phone | None:
+        """The phone that has, or had, this token; None: nobody."""
+        return self._holders.get((environment, token.lower()))
+
     # What APNs asks
 
     def standing(self, environment: Environment, token: str) -> Standing | None:
         """What this token is in this environment; None: unknown here."""
-        phone = self._holders.get((environment, token.lower()))
+        phone = self.holder(environment, token)
         return None if phone is None else phone.standing(token.lower(), self.clock.now())
 
     def deliver(self, delivery: Delivery) -> None:

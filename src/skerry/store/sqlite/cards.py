@@ -45,6 +45,12 @@ NEWEST = f"""
     ORDER BY number DESC LIMIT 1
 """
 
+HOLDING = f"""
+    SELECT {_COLUMNS} FROM cards INDEXED BY ix_cards_token
+    WHERE token = ? AND device_id = ? AND activity_id = ? AND status <> {int(CardStatus.MOVED)}
+    ORDER BY number DESC LIMIT 1
+"""
+
 BEFORE = f"""
     SELECT {_COLUMNS} FROM cards INDEXED BY ix_cards_device_id
     WHERE device_id = ? AND activity_id = ? AND number < ? AND created_at <= ? AND status <> {int(CardStatus.MOVED)}
@@ -65,25 +71,31 @@ RUNNING_ON = f"""
     FROM json_each(?) AS wanted
     CROSS JOIN cards INDEXED BY ix_cards_device_id
       ON cards.device_id = wanted.value AND cards.activity_id = ? AND cards.number >= ?
-    WHERE cards.status IN ({int(CardStatus.LIVE)}, {int(CardStatus.STARTING)})
+    WHERE cards.status IN ({int(CardStatus.LIVE)}, {int(CardStatus.STARTING)}) AND cards.closed_at IS NULL
       AND coalesce(cards.registered_at, cards.created_at) >= ?
 """
 
 LISTEN = f"""
     UPDATE cards SET
-        on_channel = 1, status = iif(status = {int(CardStatus.STARTING)} AND ?3, {int(CardStatus.LIVE)}, status)
+        on_channel = 1, status = iif(status = {int(CardStatus.STARTING)} AND ?3, {int(CardStatus.LIVE)}, status),
+        reason = iif(?3, NULL, reason)
     WHERE activity_id = ?1 AND number IN (SELECT value FROM json_each(?2))
+"""
+
+UNLISTEN = """
+    UPDATE cards SET on_channel = 0 WHERE activity_id = ?1 AND number IN (SELECT value FROM json_each(?2))
 """
 
 # Numbers rise with time: the oldest card is the lowest.
 AGED = f"""
     SELECT number, device_id FROM cards
-    WHERE activity_id = ? AND number > ? AND status = {int(CardStatus.LIVE)} AND created_at <= ?
+    WHERE activity_id = ? AND number > ? AND status = {int(CardStatus.LIVE)} AND created_at <= ? AND closed_at IS NULL
     ORDER BY number LIMIT ?
 """
 
 OLDEST = f"""
-    SELECT created_at FROM cards WHERE activity_id = ? AND number > ? AND status = {int(CardStatus.LIVE)}
+    SELECT created_at FROM cards
+    WHERE activity_id = ? AND number > ? AND status = {int(CardStatus.LIVE)} AND closed_at IS NULL
     ORDER BY number LIMIT 1
 """
 
@@ -107,7 +119,7 @@ LISTENS = f"""
 OLDER_OPEN = f"""
     SELECT {_COLUMNS} FROM cards INDEXED BY ix_cards_device_id
     WHERE device_id = ? AND activity_id = ? AND number < ?
-      AND status IN ({int(CardStatus.RENEWED)}, {int(CardStatus.LIVE)})
+      AND status IN ({int(CardStatus.RENEWED)}, {int(CardStatus.LIVE)}) AND closed_at IS NULL
     ORDER BY number LIMIT 1
 """
 
@@ -197,6 +209,11 @@ class CardRecords:
         row = self._connection.execute(NEWEST, (device_id, activity_id)).fetchone()
         return None if row is None else _card(row)
 
+    def holding(self, activity_id: ActivityId, device_id: DeviceId, token: str) -> Card | None:
+        """The device's card in this activity that has this update token."""
+        row = self._connection.execute(HOLDING, (token, device_id, activity_id)).fetchone()
+        return None if row is None else _card(row)
+
     def card_before(
         self, activity_id: ActivityId, device_id: DeviceId, below: CardNumber, made_until: Millis
     ) -> Card | None:
@@ -249,6 +266,10 @@ class CardRecords:
     def listen(self, activity_id: ActivityId, numbers: Sequence[CardNumber], *, live: bool) -> None:
         """These cards are being started on the activity's channel; `live`: APNs has taken the starts."""
         self._connection.execute(LISTEN, (activity_id, _json(numbers), live))
+
+    def unlisten(self, activity_id: ActivityId, numbers: Sequence[CardNumber]) -> None:
+        """These cards are being started without a channel, though an earlier attempt was to use one."""
+        self._connection.execute(UNLISTEN, (activity_id, _json(numbers)))
 
     def swiped_on(
         self, activity_id: ActivityId, first: CardNumber, devices: Sequence[DeviceId], since: Millis

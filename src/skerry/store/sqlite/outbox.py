@@ -54,10 +54,8 @@ SAVE = f"""
 # Few are leased at a time: all of them are looked at, through their own partial index.
 RECLAIM = f"""
     SELECT {_CHUNK} FROM chunks INDEXED BY ix_chunks_leased
-    WHERE state = {int(ChunkState.LEASED)}
-      AND (
-        (lease_owner IS NOT ? AND lease_owner NOT IN (SELECT owner FROM senders WHERE seen_at > ?))
-        OR lease_until <= ?)
+    WHERE state = {int(ChunkState.LEASED)} AND lease_owner IS NOT ?
+      AND lease_owner NOT IN (SELECT owner FROM senders WHERE seen_at > ?)
     ORDER BY lease_until, chunk_id
 """
 
@@ -224,9 +222,9 @@ class OutboxRecords:
             SAVE, (int(chunk.state), chunk.verdicts, chunk.attempt, chunk.due_at, self._clock(), chunk.chunk_id)
         )
 
-    def reclaim(self, owner: str, now: Millis, heard_since: Millis) -> list[Chunk]:
-        """Chunks whose senders are gone: leased by nobody that is known, or for too long. Nothing is changed."""
-        return [_chunk(row) for row in self._connection.execute(RECLAIM, (owner, heard_since, now)).fetchall()]
+    def reclaim(self, owner: str, heard_since: Millis) -> list[Chunk]:
+        """Chunks leased by others whose senders are gone. Nothing is changed."""
+        return [_chunk(row) for row in self._connection.execute(RECLAIM, (owner, heard_since)).fetchall()]
 
     def supersede(self, activity_id: ActivityId, before: RevisionNumber) -> list[RevisionNumber]:
         """Settle the unleased chunks of supersedable updates older than `before`; their open bytes say `SUPERSEDED`.

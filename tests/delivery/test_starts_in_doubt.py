@@ -1,0 +1,150 @@
+"""Starts that are not answered, are overtaken or go out late, on phones that keep Apple's rules."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from virtual_world import FINE, Apple, Mishap, VirtualService, stepped_service
+
+from skerry.domain.activity import End
+from skerry.domain.audience import Audience
+from skerry.domain.desired import Desired, Policies, Routing, Swipe
+from skerry.domain.ids import GroupId, Millis
+from skerry.domain.push import Outcome, Rejected
+from skerry.simulator.phone.card import Card
+from skerry.simulator.phone.reports import ReportPolicy, ReportRule
+
+GROUP = GroupId("match")
+LOST = Mishap(Outcome.UNKNOWN, arrives=False)
+REFUSED = Mishap(Outcome.NOT_PROCESSED, arrives=False)
+NO_CHANNEL = Mishap(Outcome.REJECTED, arrives=False, rejected=Rejected(503, "Shutdown"))
+
+
+class ScriptedApple(Apple):
+    """Whose mishaps are written down beforehand, one after the other."""
+
+    def __init__(self, world: Any) -> None:
+        super().__init__(world)
+        self.script: dict[str, list[Mishap]] = {}
+
+    def mishap(self, what: str, whom: str, aps: dict[str, Any]) -> Mishap:
+        waiting = self.script.get(what)
+        return waiting.pop(0) if waiting else FINE
+
+
+@pytest.fixture
+async def service(tmp_path: Path) -> AsyncIterator[VirtualService]:
+    async with stepped_service(tmp_path, "0", ScriptedApple) as found:
+        yield found
+
+
+def goes_wrong(service: VirtualService, **script: list[Mishap]) -> None:
+    assert isinstance(service.apple, ScriptedApple)
+    service.apple.script = script
+
+
+async def put(service: VirtualService, number: int = 1, **policies: Any) -> None:
+    wish = Desired(
+        group_id=GROUP,
+        state=b'{"n":%d}' % number,
+        attributes_type="Match",
+        attributes=b"{}",
+        audience=Audience(everyone=True),
+        policies=Policies(**{"routing": Routing.TOKENS, **policies}),
+    )
+    await service.desired.put(service.app_id, wish)
+
+
+async def pass_minutes(service: VirtualService, minutes: int) -> None:
+    for _ in range(minutes):
+        await service.pass_time(60.0)
+
+
+def running(service: VirtualService) -> list[Card]:
+    return [card for phone in service.world.phones.values() for card in phone.cards if card.is_running]
+
+
+async def test_a_start_that_came_to_nothing_before_its_answer_was_lost_is_still_repeated_once(
+    service: VirtualService,
+) -> None:
+    service.world.add_phones(1)
+    await service.quiet()
+    goes_wrong(service, start=[REFUSED, LOST, LOST, FINE])
+    await put(service)
+    await pass_minutes(service, 30)
+    assert service.apple.counts["start"] == 3  # the refused one, the lost one and its repeat
+    assert running(service) == []
+    await put(service, 2)
+    await pass_minutes(service, 10)
+    assert [card.content_state for card in running(service)] == [b'{"n":2}']
+
+
+async def test_a_start_that_waits_does_not_go_out_once_its_run_is_over_and_the_next_has_begun(
+    service: VirtualService,
+) -> None:
+    service.world.add_phones(3)
+    await service.quiet()
+    goes_wrong(service, start=[REFUSED] * 3)
+    await put(service)
+    await service.quiet()
+    await service.desired.end(service.app_id, GROUP, End())
+    await put(service, 2)
+    await pass_minutes(service, 10)
+    assert [card.content_state for card in running(service)] == [b'{"n":2}'] * 3
+    assert all(len(phone.cards) == 1 for phone in service.world.phones.values())
+
+
+async def test_a_start_that_waits_while_its_run_ends_goes_out_with_the_end_behind_it(service: VirtualService) -> None:
+    (phone,) = service.world.add_phones(1)
+    await service.quiet()
+    goes_wrong(service, start=[REFUSED])
+    await put(service)
+    await service.quiet()
+    await service.desired.end(service.app_id, GROUP, End())
+    await pass_minutes(service, 10)
+    assert [card.is_running for card in phone.cards] == [False]
+
+
+async def test_a_clock_that_jumps_while_a_start_is_on_its_way_has_it_sent_once(service: VirtualService) -> None:
+    service.world.add_phones(1)
+    await service.quiet()
+    await put(service)
+    while not (await service.store.read(lambda tx: tx.outbox.depth(service.now()))).leased:
+        await asyncio.sleep(0)
+    service.world.advance(3_600.0)
+    service.wake()
+    await pass_minutes(service, 10)
+    assert service.apple.counts["start"] == 1
+
+
+async def test_a_start_that_gets_no_channel_at_its_second_attempt_is_reached_by_its_token(
+    service: VirtualService,
+) -> None:
+    """The run has ended meanwhile, and a channel would bring nothing more."""
+    late = ReportPolicy(update_token=ReportRule(delay_s=30.0))
+    (phone,) = service.world.add_phones(1, policy=late)
+    await service.quiet()
+    goes_wrong(service, start=[REFUSED])
+    await put(service, routing=Routing.CHANNEL)
+    await service.quiet()
+    await service.desired.end(service.app_id, GROUP, End())
+    await pass_minutes(service, 10)
+    assert [(card.channel, card.is_running) for card in phone.cards] == [(None, False)]
+
+
+async def test_a_swipe_that_counts_for_a_time_is_not_forgotten_without_a_revision(service: VirtualService) -> None:
+    (phone,) = service.world.add_phones(1)
+    await service.quiet()
+    after = {"swipe": Swipe.AFTER, "swipe_for": Millis(300_000)}
+    await put(service, **after)
+    await service.quiet()
+    service.world.act(phone.id, lambda one, now: one.dismiss(GROUP, now))
+    await pass_minutes(service, 10)
+    service.world.act(phone.id, lambda one, now: one.rotate_start_token(now))
+    await pass_minutes(service, 1)
+    assert running(service) == []
+    await put(service, 2, **after)
+    await pass_minutes(service, 1)
+    assert [card.content_state for card in running(service)] == [b'{"n":2}']
