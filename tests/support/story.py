@@ -21,7 +21,7 @@ HOST = "https://skerry.example.com"
 UNSHOWN = ("openapi", "metrics", "streamEvents")
 """Their answers are long, or go on: the page says what they are."""
 
-_MADE_UP = re.compile(r"[0-9a-f]{16,}|[0-9a-f]{8}-[0-9a-f-]{27}|whsec_\S+")
+_MADE_UP = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z|[0-9a-f]{16,}|[0-9a-f]{8}-[0-9a-f-]{27}|whsec_\S+")
 _LARGE = 10_000
 """Numbers from here on are times, or ids of rows."""
 
@@ -141,6 +141,8 @@ def _own(story: Story) -> None:
     story.ask("getActivity", id="arsenal-liverpool")
     story.ask("getRevision", id="arsenal-liverpool", n="2")
     story.ask("getCards", id="arsenal-liverpool", query="?limit=1")
+    phone = dev.phone(1)["installation_id"]
+    story.ask("getTimeline", id="arsenal-liverpool", query=f"?kinds=activity.*,card.*&installation={phone}")
     story.ask("endActivity", id="arsenal-liverpool", query="?wait=5")
     # These speak for user-1 with a token that APNs does not know, so that they come last.
     story.ask("reportEvents")
@@ -193,6 +195,6 @@ def form(value: Any, name: str = "") -> Any:
         return [form(inner, name) for inner in value]
     if isinstance(value, str):
         return re.sub(r"\d+", "a number", value) if name == "request" else _MADE_UP.sub("made up", value)
-    if isinstance(value, int) and (value >= _LARGE or name.endswith(("_id", "_ms", "number", "before"))):
+    if isinstance(value, int) and (value >= _LARGE or name.endswith(("id", "_ms", "number", "before"))):
         return "a number"
     return value
