@@ -24,6 +24,7 @@ from skerry.apns import ApnsClient, Channels, PoolSettings
 from skerry.bus.memory import MemoryBus
 from skerry.delivery.channel_keeper import ChannelKeeper
 from skerry.delivery.directory import Directory
+from skerry.delivery.handover import Handover
 from skerry.delivery.planner import Planner
 from skerry.delivery.sender import Sender, SenderSettings
 from skerry.delivery.settlement import Settlement
@@ -124,7 +125,8 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
         def wake() -> None:
             bus.wake(*WAKES)
 
-        planner = Planner(clock=now, wake=wake)
+        handover = Handover()
+        planner = Planner(clock=now, wake=wake, handover=handover)
         # Each room has its own view of the transaction; the one that exists shows all of them.
         outbox = cast("Delivery", planner)
         settlement = Settlement(
@@ -147,6 +149,7 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
             clock=now,
             nap=bus.nap,
             wake=wake,
+            handover=handover,
         )
         activities = Activities(store, outbox, clock=now)
         renewal = Renewal(outbox, _renewal(settings))

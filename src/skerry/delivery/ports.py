@@ -1,6 +1,6 @@
 """What delivery needs from the store, from the wire and from the app's configuration."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,7 +10,7 @@ from skerry.domain.card import Card
 from skerry.domain.channel import ActivityChannel, Broadcast, Channel, Published, StoragePolicy
 from skerry.domain.chunk import Chunk, Depth, Lane, Recipient
 from skerry.domain.desired import Standing
-from skerry.domain.event import Event
+from skerry.domain.event import Event, EventKind
 from skerry.domain.ids import (
     ActivityId,
     AppId,
@@ -23,6 +23,7 @@ from skerry.domain.ids import (
     RevisionNumber,
     Seconds,
 )
+from skerry.domain.parcel import Parcel
 from skerry.domain.plan import AudienceSlice, Plan, Reachable
 from skerry.domain.push import Environment, Outcomes, PushBatch, Rejected, Result, Route
 from skerry.domain.receipt import Settled
@@ -99,6 +100,22 @@ class OutboxRecords(Protocol):
 
     def next_plan_due(self) -> Millis | None:
         """When the next plan is due."""
+
+
+class ParcelRecords(Protocol):
+    """Chunks of one card, many at a time."""
+
+    def add(self, parcels: Sequence[Parcel], owner: str, lease_until: Millis) -> None:
+        """Store new parcels, leased to this owner from birth; gives them their chunk ids."""
+
+    def read(self, chunk_ids: Sequence[ChunkId], now: Millis) -> list[Parcel]:
+        """Those of these leased chunks that are parcels."""
+
+    def settle(self, parcels: Sequence[Parcel], verdict: Verdict) -> list[Parcel]:
+        """Settle parcels that have all come to the same verdict, and the revisions that have no other chunks.
+
+        Returns those of such revisions; whether the others' have settled is another question.
+        """
 
 
 class AudienceRecords(Protocol):
@@ -261,6 +278,9 @@ class EventRecords(Protocol):
     def add(self, event: Event) -> None:
         """Tell of something that this transaction does."""
 
+    def add_many(self, kind: EventKind, at: Millis, activities: Iterable[tuple[AppId, ActivityId, str]]) -> None:
+        """The same of many activities: the app, the activity, and the event's body as JSON."""
+
 
 class Transaction(Protocol):
     """The parts of the store's transaction that this room uses."""
@@ -269,6 +289,8 @@ class Transaction(Protocol):
     def activities(self) -> CardRecords: ...
     @property
     def outbox(self) -> OutboxRecords: ...
+    @property
+    def parcels(self) -> ParcelRecords: ...
     @property
     def audiences(self) -> AudienceRecords: ...
     @property
@@ -290,8 +312,11 @@ class Transaction(Protocol):
 class PushService(Protocol):
     """The wire."""
 
-    async def send(self, route: Route, batch: PushBatch) -> Outcomes:
-        """Send a batch; one outcome per push. Never raises but for cancellation."""
+    async def send(self, route: Route, batch: PushBatch, outcomes: Outcomes | None = None) -> Outcomes:
+        """Send a batch; one outcome per push. Never raises but for cancellation.
+
+        `outcomes`: where they go, for a caller who looks at them before all are there.
+        """
 
 
 @dataclass(frozen=True, slots=True)
