@@ -19,6 +19,7 @@ from skerry.activities.service import Activities
 from skerry.activities.timekeeper import Timekeeper
 from skerry.api.v1.events import read_report
 from skerry.delivery.channel_keeper import ChannelKeeper
+from skerry.delivery.handover import Handover
 from skerry.delivery.planner import Planner
 from skerry.delivery.ports import ChannelTarget, PushTarget
 from skerry.delivery.sender import Sender, SenderSettings
@@ -66,12 +67,13 @@ class Apple:
         """What goes wrong with a push, and whether the phone gets it all the same; None: nothing goes wrong."""
         return None
 
-    async def send(self, route: Route, batch: PushBatch) -> Outcomes:
+    async def send(self, route: Route, batch: PushBatch, outcomes: Outcomes | None = None) -> Outcomes:
         await asyncio.sleep(0)
         environment = Environment(route.endpoint.host)
-        outcomes = Outcomes(bytearray(len(batch.tokens)))
-        event = json.loads(batch.body)["aps"]["event"]
+        outcomes = outcomes or Outcomes(bytearray(len(batch.tokens)))
         for place, token in enumerate(batch.tokens):
+            body = batch.body_of(place)
+            event = json.loads(body)["aps"]["event"]
             self.counts[event] += 1
             standing = self.world.standing(environment, token)
             fault = self.fault(event, token)
@@ -85,7 +87,7 @@ class Apple:
                 self.world.deliver(
                     Delivery(
                         environment, token, "id", batch.topic, batch.push_type, batch.priority, batch.expiration,
-                        batch.body, self.world.clock.now(),
+                        body, self.world.clock.now(),
                     )
                 )  # fmt: skip
         return outcomes
@@ -144,14 +146,17 @@ class VirtualService:
 
     def _wire(self) -> None:
         store, apple = self.store, self.apple
-        planner = Planner(clock=self.now, wake=self.wake)
+        handover = Handover()
+        planner = Planner(clock=self.now, wake=self.wake, handover=handover)
         outbox = cast("ActivitiesDelivery", planner)
-        settlement = Settlement(RetryPolicy(), resend_unknown_starts=True, unknown_start_after=Millis(300_000))
+        settlement = Settlement(
+            RetryPolicy(), resend_unknown_starts=True, unknown_start_after=Millis(300_000), jitter=lambda: 0.0
+        )
         directory = Directory()
         keeper = ChannelKeeper(store, apple, directory, clock=self.now, nap=lambda seconds: self.nap("", seconds))
         self.sender = Sender(
             store, apple, directory, planner, settlement, keeper, SenderSettings(),
-            clock=self.now, nap=self.nap, wake=self.wake,
+            clock=self.now, nap=self.nap, wake=self.wake, handover=handover,
         )  # fmt: skip
         self.activities = Activities(store, outbox, clock=self.now)
         renewal = Renewal(outbox, RenewalSettings())

@@ -1,12 +1,16 @@
 """Rounds of single updates: calls that come while the writer is busy are carried out together by its next transaction.
 
 Nobody waits on purpose: a lone call is a round of one. What a round cannot take (a name that no activity has, an
-activity on a channel) is left to the general way, one by one.
+activity on a channel) is left to the general way, one by one; and so are all calls of a round that fails, so that none
+fails for another's sake.
 """
 
 import asyncio
+import contextvars
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
+
+import structlog
 
 from skerry.activities.ports import Delivery, Transaction
 from skerry.domain.activity import Update, next_stamp
@@ -22,6 +26,8 @@ MOST = 256
 WAITING = 10_000
 """Calls that may wait for a round."""
 RETRY_AFTER = 1.0
+
+log = structlog.get_logger()
 
 
 class _Call:
@@ -75,7 +81,8 @@ class Rounds:
     def _announce(self) -> None:
         if not self._announced:
             self._announced = True
-            task = asyncio.get_running_loop().create_task(self._carry_out())
+            # In a context of its own: a round, and the pushes it sets off, are nobody's request.
+            task = asyncio.get_running_loop().create_task(self._carry_out(), context=contextvars.Context())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -83,14 +90,17 @@ class Rounds:
         calls: list[_Call] = []
         try:
             plans = await self._store.write(lambda tx: self._round(tx, calls))
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001 - whatever it was, those who wait must hear of it
             self._announced = False
             if not calls:  # it never began, as when the writer's queue is full: that is news for all who wait
                 calls, self._waiting = list(self._waiting), deque()
-            for call in calls:
-                call.fail(error)
-            if not isinstance(error, Exception):
-                raise
+                for call in calls:
+                    call.fail(error)
+            else:
+                log.warning("a round of updates failed; they are tried one by one", error=repr(error), calls=len(calls))
+                for call in calls:
+                    call.taken = False
+                    call.answer()
         else:
             for call in calls:
                 call.answer()

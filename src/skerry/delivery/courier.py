@@ -6,13 +6,14 @@ once for all of them here.
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from skerry.delivery.framing import unsendable
 from skerry.delivery.ports import AppDirectory, PushService, Transaction
 from skerry.delivery.settled import settle_alike
 from skerry.delivery.settlement import Answer, Settlement
+from skerry.delivery.tally import Tally
 from skerry.domain import payload
 from skerry.domain.chunk import Lane
 from skerry.domain.ids import AppId, Millis, Seconds
@@ -48,12 +49,12 @@ class Courier:
         pushes: PushService,
         apps: AppDirectory,
         settlement: Settlement,
+        tally: Tally,
         *,
         clock: Callable[[], Millis],
         deadline: float,
         put_off: Callable[[Transaction, Parcel], None],
-        verdicts: Counter[Verdict],
-        reasons: Counter[str],
+        wake: Callable[[], None],
     ) -> None:
         """A courier.
 
@@ -62,11 +63,11 @@ class Courier:
             pushes: the wire.
             apps: where pushes go.
             settlement: judges what was not simply accepted.
+            tally: where it is counted.
             clock: the time.
             deadline: seconds that a push may take.
             put_off: stores a parcel whose app has no key to push with.
-            verdicts: counts verdicts.
-            reasons: counts refusals.
+            wake: says that the outbox has something to send again.
         """
         self._store = store
         self._pushes = pushes
@@ -75,8 +76,8 @@ class Courier:
         self._clock = clock
         self._deadline = deadline
         self._put_off = put_off
-        self._verdicts = verdicts
-        self._reasons = reasons
+        self._tally = tally
+        self._wake = wake
 
     async def carry(self, parcels: Sequence[Parcel]) -> None:
         """Push each, or say why not, and settle it."""
@@ -130,6 +131,7 @@ class Courier:
             bodies=load.bodies,
         )
         outcomes = Outcomes(bytearray(len(load.parcels)))
+        since = self._clock()
         sending = asyncio.ensure_future(self._pushes.send(target.route, batch, outcomes))
         try:
             silent: Sequence[int] = range(len(load.parcels))
@@ -144,22 +146,21 @@ class Courier:
                     raise RuntimeError(f"the wire has no outcome for {len(silent)} pushes of a batch")
         finally:
             sending.cancel()
+        self._count_waits(load.parcels, outcomes, since)
+
+    def _count_waits(self, parcels: Sequence[Parcel], outcomes: Outcomes, since: Millis) -> None:
+        """How long they waited for the wire, which has written them in their order; `since`: when it got them."""
+        place = 0
+        for seconds, count in outcomes.waits:
+            first_tries = [one for one in parcels[place : place + count] if not one.attempt]
+            for waited, many in _ages(first_tries, since):
+                self._tally.to_wire.add(waited + seconds, many)
+            place += count
 
     async def _settle(
         self, parcels: Sequence[Parcel], environment: Environment, outcomes: Outcomes, places: Sequence[int]
     ) -> None:
-        accepted: list[Parcel] = []
-        others: list[tuple[Parcel, Answer]] = []
-        for place in places:
-            parcel, code = parcels[place], outcomes.codes[place]
-            recipient = parcel.recipient
-            if recipient is None:  # only those that have one are sent
-                continue
-            if code == _ACCEPTED and recipient.environment_proved:
-                accepted.append(parcel)
-            else:
-                rejected = outcomes.rejections.get(place)
-                others.append((parcel, Answer(recipient, environment, Outcome(code), rejected)))
+        accepted, others = _sorted(parcels, environment, outcomes, places)
         now = self._clock()
 
         def work(tx: Transaction) -> None:
@@ -170,11 +171,16 @@ class Courier:
                 self._settlement.settle(tx, chunk, revision, {}, [answer], now, last=True)
 
         await self._store.write(work)
-        self._verdicts[Verdict.ACCEPTED] += len(accepted)
+        if others:
+            self._wake()  # what is sent again may be due before the lane's nap is over
+        tally, done = self._tally, self._clock()
+        for seconds, count in _ages([parcels[place] for place in places], done):
+            tally.to_verdict.add(seconds, count)
+        tally.verdicts[Verdict.ACCEPTED] += len(accepted)
         for _, answer in others:
-            self._verdicts[Verdict[answer.outcome.name]] += 1
+            tally.verdicts[Verdict[answer.outcome.name]] += 1
             if answer.rejected is not None:
-                self._reasons[answer.rejected.reason] += 1
+                tally.reasons[answer.rejected.reason] += 1
 
     async def _settle_unsent(self, unsent: dict[Verdict, list[Parcel]]) -> None:
         now = self._clock()
@@ -185,4 +191,29 @@ class Courier:
 
         await self._store.write(work)
         for verdict, parcels in unsent.items():
-            self._verdicts[verdict] += len(parcels)
+            self._tally.verdicts[verdict] += len(parcels)
+
+
+def _sorted(
+    parcels: Sequence[Parcel], environment: Environment, outcomes: Outcomes, places: Sequence[int]
+) -> tuple[list[Parcel], list[tuple[Parcel, Answer]]]:
+    """Those that were accepted and teach nothing, nearly all; and those that need a look."""
+    accepted: list[Parcel] = []
+    others: list[tuple[Parcel, Answer]] = []
+    for place in places:
+        parcel, code = parcels[place], outcomes.codes[place]
+        recipient = parcel.recipient
+        if recipient is None:  # only those that have one are sent
+            continue
+        if code == _ACCEPTED and recipient.environment_proved:
+            accepted.append(parcel)
+        else:
+            rejected = outcomes.rejections.get(place)
+            others.append((parcel, Answer(recipient, environment, Outcome(code), rejected)))
+    return accepted, others
+
+
+def _ages(parcels: Sequence[Parcel], now: Millis) -> Iterator[tuple[float, int]]:
+    """How many parcels are how many seconds beyond the moment when they were to go out."""
+    for due, count in Counter([one.created_at if one.attempt else one.due_at for one in parcels]).items():
+        yield (now - due) / 1000, count

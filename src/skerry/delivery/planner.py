@@ -321,4 +321,5 @@ def _parcel(change: Change, recipient: Recipient, now: Millis) -> Parcel:
         stale_date=change.stale_date,
         relevance=change.relevance,
         created_at=now,
+        due_at=now,
     )

@@ -6,18 +6,17 @@ claim and its settlement may be lost with the process: the chunk's lease says so
 
 import asyncio
 import uuid
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from skerry.delivery.channel_keeper import ChannelKeeper
 from skerry.delivery.courier import Courier
-from skerry.delivery.durations import Durations
 from skerry.delivery.framing import NO_CHANNELS, Framed, Shipment, frame
 from skerry.delivery.handover import Handover
 from skerry.delivery.planner import Planner
 from skerry.delivery.ports import AppDirectory, PushService, Transaction
 from skerry.delivery.settlement import Answer, Settlement
+from skerry.delivery.tally import Tally
 from skerry.domain import payload
 from skerry.domain.activity import Activity, framing_stamp
 from skerry.domain.card import CardStatus
@@ -125,26 +124,17 @@ class Sender:
         self._carrying: set[asyncio.Task[None]] = set()
         self._carried = 0
         self._stopping = False
-        self.verdicts: Counter[Verdict] = Counter()
-        """How many pushes ended in which verdict since the process began."""
-        self.reasons: Counter[str] = Counter()
-        """How many refusals by APNs' reason."""
-        self.broadcasts: Counter[Outcome] = Counter()
-        """How many broadcasts ended how."""
-        self.to_wire = Durations()
-        """From the commit that made pushes due to their first writing."""
-        self.to_verdict = Durations()
-        """And to the commit of what became of them."""
+        self.tally = Tally()
         self._courier = Courier(
             store,
             pushes,
             apps,
             settlement,
+            self.tally,
             clock=clock,
             deadline=settings.push_deadline,
             put_off=lambda tx, parcel: self._put_off(tx, parcel.as_chunk()),
-            verdicts=self.verdicts,
-            reasons=self.reasons,
+            wake=wake,
         )
 
     async def run(self) -> None:
@@ -254,7 +244,7 @@ class Sender:
 
         def work(tx: Transaction) -> tuple[list[Parcel], list[Claimed]]:
             chunks = tx.outbox.claim(self._owner, lane, now, until, limit)
-            small = [chunk.chunk_id for chunk in chunks if chunk.size == 1]
+            small = [one.chunk_id for one in chunks if one.size == 1 and not self._settlement.is_too_old(one, now)]
             parcels = tx.parcels.read(small, now) if small else []
             known = {one.chunk_id for one in parcels}
             others = (_claimed(tx, chunk) for chunk in chunks if chunk.chunk_id not in known)
@@ -331,7 +321,7 @@ class Sender:
             lambda tx: self._settlement.settle(tx, claimed.chunk, claimed.revision, verdicts, answers, now, last=True)
         )
         for answer in answers:
-            self.broadcasts[answer.outcome] += 1
+            self.tally.broadcasts[answer.outcome] += 1
 
     async def _send_start(self, claimed: Claimed, default: Environment) -> None:
         """A start, window by window: each is on disk as "in flight" before it is sent, and never sent again blindly."""
@@ -452,21 +442,22 @@ class Sender:
             answers.take(shipment, outcomes)
             if not chunk.attempt:
                 for seconds, count in outcomes.waits:
-                    self.to_wire.add(waited + seconds, count)
+                    self.tally.to_wire.add(waited + seconds, count)
         return answers
 
     def _count(self, chunk: Chunk, framed: Framed, answers: Answers) -> None:
         """The verdicts are on disk."""
         sent = len(answers.accepted) + len(answers.others)
-        self.to_verdict.add((self._clock() - _due(chunk)) / 1000, sent)
+        tally = self.tally
+        tally.to_verdict.add((self._clock() - _due(chunk)) / 1000, sent)
         if answers.others:
             self._wake()  # what is sent again may be due before this lane's nap is over
-        self.verdicts.update(framed.verdicts.values())
-        self.verdicts[Verdict.ACCEPTED] += len(answers.accepted)
+        tally.verdicts.update(framed.verdicts.values())
+        tally.verdicts[Verdict.ACCEPTED] += len(answers.accepted)
         for answer in answers.others:
-            self.verdicts[Verdict[answer.outcome.name]] += 1
+            tally.verdicts[Verdict[answer.outcome.name]] += 1
             if answer.rejected is not None:
-                self.reasons[answer.rejected.reason] += 1
+                tally.reasons[answer.rejected.reason] += 1
 
 
 def _claimed(tx: Transaction, chunk: Chunk) -> Claimed | None:

@@ -33,6 +33,8 @@ class Parcel(Struct):
     stale_date: Seconds | None
     relevance: float | None
     created_at: Millis
+    due_at: Millis
+    """When it was to go out."""
     dismissal_date: Seconds | None = None
     expiration: Seconds | None = None
     attempt: int = 0
@@ -51,6 +53,7 @@ class Parcel(Struct):
             verdicts=bytes((self.verdict,)),
             state=ChunkState.LEASED,
             lane=self.lane,
+            due_at=self.due_at,
             attempt=self.attempt,
             created_at=self.created_at,
         )

@@ -101,6 +101,10 @@ class PushBatch:
     bodies: Sequence[bytes] | None = None
     """One for each token, instead of `body`: pushes of many activities that share their headers."""
 
+    def body_of(self, place: int) -> bytes:
+        """The body that the token at this place gets."""
+        return self.body if self.bodies is None else self.bodies[place]
+
 
 @dataclass(slots=True)
 class Outcomes:

@@ -42,7 +42,7 @@ READ = f"""
         chunks.chunk_id, chunks.app_id, chunks.activity_id, chunks.first, {recipients.CARD}, chunks.revision,
         revisions.kind, revisions.timestamp, CAST(revisions.state AS TEXT),
         CAST(revisions.alert AS TEXT), revisions.priority, revisions.stale_date, revisions.relevance, chunks.created_at,
-        revisions.dismissal_date, revisions.expiration, chunks.attempt, chunks.lane,
+        chunks.due_at, revisions.dismissal_date, revisions.expiration, chunks.attempt, chunks.lane,
         chunks.verdicts = x'{int(Verdict.RETRY):02x}'))
     FROM json_each(?1) AS leased
     CROSS JOIN chunks ON chunks.chunk_id = leased.value
@@ -66,8 +66,9 @@ ALONE = """
     SELECT json_group_array(settled.key) FROM json_each(?1) AS settled
     CROSS JOIN revisions ON revisions.activity_id = settled.value ->> 0 AND revisions.number = settled.value ->> 1
     WHERE revisions.settled_at IS NULL AND (
-        SELECT count(*) FROM chunks INDEXED BY ix_chunks_activity_id_revision
-        WHERE chunks.activity_id = revisions.activity_id AND chunks.revision = revisions.number) = 1
+        SELECT count(*) FROM (
+            SELECT 1 FROM chunks INDEXED BY ix_chunks_activity_id_revision
+            WHERE chunks.activity_id = revisions.activity_id AND chunks.revision = revisions.number LIMIT 2)) = 1
 """
 
 NOTE_SETTLED = """
@@ -92,6 +93,7 @@ class _Row(msgspec.Struct, array_like=True):
     stale_date: Seconds | None
     relevance: float | None
     created_at: Millis
+    due_at: Millis
     dismissal_date: Seconds | None
     expiration: Seconds | None
     attempt: int
@@ -153,7 +155,7 @@ def _parcel(row: _Row) -> Parcel:
     return Parcel(
         row.chunk_id, row.app_id, row.activity_id, row.number, row.recipient, row.revision, row.kind, row.timestamp,
         _bytes(row.state), _bytes(row.alert), row.priority, row.stale_date, row.relevance,
-        row.created_at, row.dismissal_date, row.expiration, row.attempt, row.lane,
+        row.created_at, row.due_at, row.dismissal_date, row.expiration, row.attempt, row.lane,
         Verdict.RETRY if row.again else Verdict.PENDING,
     )  # fmt: skip
 
