@@ -26,6 +26,7 @@ from skerry.bus.memory import MemoryBus
 from skerry.delivery.assistance import Assistance
 from skerry.delivery.channel_keeper import ChannelKeeper
 from skerry.delivery.directory import Directory
+from skerry.delivery.handover import Handover
 from skerry.delivery.planner import Planner
 from skerry.delivery.ports import Transaction
 from skerry.delivery.sender import Sender, SenderSettings
@@ -127,7 +128,8 @@ def _delivery(
     how: SenderSettings,
     owner: str | None = None,
 ) -> _Sending:
-    planner = Planner(clock=now, wake=wake)
+    handover = Handover()
+    planner = Planner(clock=now, wake=wake, handover=handover)
     settlement = Settlement(
         _retry(settings),
         resend_unknown_starts=settings.delivery.unknown_start == "resend",
@@ -148,6 +150,7 @@ def _delivery(
         clock=now,
         nap=bus.nap,
         wake=wake,
+        handover=handover,
         owner=owner,
     )
     return _Sending(planner, keeper, sender)

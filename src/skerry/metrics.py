@@ -165,14 +165,14 @@ class ServiceMetrics(Collector):
         yield WORKS.family({(): stats.works})
 
     def _deliveries(self) -> Iterator[Metric]:
-        sender = self._sender
+        tally = self._sender.tally
         # All verdicts from the start: a rate of something that appears with its first count misses that count.
-        yield PUSHES.family({(one.name.lower(),): sender.verdicts[one] for one in Verdict if not one.is_open})
-        yield REFUSALS.family({(reason,): count for reason, count in sender.reasons.items()})
-        yield WIRE_SECONDS.family(sender.to_wire)
-        yield VERDICT_SECONDS.family(sender.to_verdict)
+        yield PUSHES.family({(one.name.lower(),): tally.verdicts[one] for one in Verdict if not one.is_open})
+        yield REFUSALS.family({(reason,): count for reason, count in tally.reasons.items()})
+        yield WIRE_SECONDS.family(tally.to_wire)
+        yield VERDICT_SECONDS.family(tally.to_verdict)
         outcomes = [one for one in Outcome if one is not Outcome.PENDING]
-        yield BROADCASTS.family({(one.name.lower(),): sender.broadcasts[one] for one in outcomes})
+        yield BROADCASTS.family({(one.name.lower(),): tally.broadcasts[one] for one in outcomes})
 
     def _waiting(self) -> Iterator[Metric]:
         depth = self._depth

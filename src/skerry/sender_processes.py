@@ -21,6 +21,7 @@ import structlog
 from skerry.apns.stats import ClientStats, RouteStats
 from skerry.delivery.durations import Durations
 from skerry.delivery.sender import Sender
+from skerry.delivery.tally import Tally
 from skerry.domain.verdict import Verdict
 from skerry.store.sqlite.database import SqliteStore
 
@@ -46,26 +47,26 @@ class Report(msgspec.Struct, frozen=True):
     """As they are now."""
 
 
-def report(sender: Sender, stats: ClientStats) -> bytes:
+def report(tally: Tally, stats: ClientStats) -> bytes:
     """What it has counted so far, as a line; it begins from nothing again."""
     told = Report(
-        {int(verdict): count for verdict, count in sender.verdicts.items()},
-        dict(sender.reasons),
-        (sender.to_wire.counts, sender.to_wire.total),
-        (sender.to_verdict.counts, sender.to_verdict.total),
+        {int(verdict): count for verdict, count in tally.verdicts.items()},
+        dict(tally.reasons),
+        (tally.to_wire.counts, tally.to_wire.total),
+        (tally.to_verdict.counts, tally.to_verdict.total),
         stats.routes,
     )
-    sender.verdicts.clear()
-    sender.reasons.clear()
-    sender.to_wire, sender.to_verdict = Durations(), Durations()
+    tally.verdicts.clear()
+    tally.reasons.clear()
+    tally.to_wire, tally.to_verdict = Durations(), Durations()
     return msgspec.json.encode(told)
 
 
-def add(told: Report, sender: Sender) -> None:
+def add(told: Report, tally: Tally) -> None:
     """Count what another process has sent as if this one had."""
-    sender.verdicts.update({Verdict(verdict): count for verdict, count in told.verdicts.items()})
-    sender.reasons.update(told.reasons)
-    for durations, (counts, total) in ((sender.to_wire, told.to_wire), (sender.to_verdict, told.to_verdict)):
+    tally.verdicts.update({Verdict(verdict): count for verdict, count in told.verdicts.items()})
+    tally.reasons.update(told.reasons)
+    for durations, (counts, total) in ((tally.to_wire, told.to_wire), (tally.to_verdict, told.to_verdict)):
         durations.counts = [one + other for one, other in zip(durations.counts, counts, strict=True)]
         durations.total += total
 
@@ -101,7 +102,7 @@ class SenderProcesses:
                     assert process.stdout is not None
                     async for line in process.stdout:
                         told = msgspec.json.decode(line, type=Report)
-                        add(told, self._sender)
+                        add(told, self._sender.tally)
                         self._routes[owner] = told.routes
                     code = await process.wait()
             finally:

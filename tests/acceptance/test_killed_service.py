@@ -5,14 +5,14 @@ import random
 import socket
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from killing import be_patient, kill_at_random, persistently, registered
 
-from skerry.cli.dev import REST_KEY, DevService, run_dev
+from skerry.cli.dev import REST_KEY, run_dev
 from skerry.simulator.apns.ledger import Entry, Ledger
 from skerry.simulator.phone.card import CardStatus
 
@@ -40,48 +40,6 @@ def start(seed: int) -> dict[str, Any]:
 def change(action: str, title: str) -> dict[str, Any]:
     state = {"title": title, "subtitle": action, "progress": 1}
     return {"groupId": GROUP, "action": action, "contentState": state, "priority": 10}
-
-
-async def persistently(client: httpx2.AsyncClient, operation: str, body: dict[str, Any]) -> None:
-    """As a backend does: try again until it is answered; only an answer counts."""
-    while True:
-        try:
-            answer = await client.post(f"/rest/3.0/{operation}", json=body)
-        except httpx2.HTTPError:
-            await asyncio.sleep(0.05)
-            continue
-        assert answer.status_code == 200, answer.text
-        return
-
-
-async def kill_at_random(service: DevService, client: httpx2.AsyncClient, dice: random.Random, kills: int) -> None:
-    """Mostly in the middle of its work, sometimes while it comes up again."""
-    for _ in range(kills):
-        if dice.random() < 0.75:
-            await answering(client)
-        await asyncio.sleep(dice.uniform(0.02, 1.2))
-        killed = service.process
-        killed.kill()
-        while service.process is killed:
-            await asyncio.sleep(0.01)
-        service.restarts = 0  # the parent's back-off is for services that cannot start
-
-
-async def answering(client: httpx2.AsyncClient) -> None:
-    while True:
-        with suppress(httpx2.HTTPError):
-            await client.get("/healthz")
-            return
-        await asyncio.sleep(0.02)
-
-
-def be_patient(monkeypatch: pytest.MonkeyPatch, seconds: int) -> None:
-    """Lost answers are looked at when even a busy machine has brought in what all phones had to report.
-
-    Sooner, phones that were started and could not say so yet would be started again, as invariant 4 has it. Outside of
-    tests the service waits for five minutes.
-    """
-    monkeypatch.setenv("SKERRY_DELIVERY__UNKNOWN_START_AFTER_S", str(seconds))
 
 
 async def outlive(seed: int, directory: Path, cards: int) -> None:
@@ -120,12 +78,6 @@ def all_entries(ledger: Ledger, event: str) -> Iterator[Entry]:
     while page := ledger.entries(seen, 1000, event=event):
         yield from page
         seen = page[-1].number
-
-
-async def registered(client: httpx2.AsyncClient) -> int:
-    text = (await client.get("/metrics")).text
-    line = 'skerry_http_requests_total{operation="reportEvents",status="200"} '
-    return next((int(float(one[len(line) :])) for one in text.splitlines() if one.startswith(line)), 0)
 
 
 @pytest.mark.parametrize("seed", [1])

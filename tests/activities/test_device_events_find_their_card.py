@@ -1,7 +1,7 @@
 """How update tokens and closes find their card, over the real store; delivery is only written down."""
 
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,7 +16,9 @@ from skerry.domain.commands import BulkStart, Pace, Send, Template
 from skerry.domain.device import Device, DeviceEvent, DeviceEventKind
 from skerry.domain.errors import PayloadTooLargeError, UnknownNotificationError
 from skerry.domain.ids import AppId, CardNumber, DeviceId, GroupId, Millis, NotificationKey, Seconds
+from skerry.domain.parcel import Planned
 from skerry.domain.revision import Revision, RevisionKind
+from skerry.domain.round import Change
 from skerry.store.sqlite.database import SqliteStore
 from skerry.store.sqlite.transaction import SqliteTransaction
 
@@ -51,6 +53,13 @@ class RecordedDelivery:
 
     def plan_revision(self, tx: SqliteTransaction, activity: Activity, revision: Revision, first: CardNumber) -> None:
         self.revisions.append((revision.kind, first, activity.next_card - 1))
+
+    def plan_round(self, tx: SqliteTransaction, changes: Sequence[Change]) -> Planned:
+        for one in changes:
+            self.revisions.append((RevisionKind.UPDATE, one.seen.first_card, one.seen.next_card - 1))
+        return Planned((), waiting=False)
+
+    def send_round(self, planned: Planned) -> None: ...
 
     def plan_card(self, tx: SqliteTransaction, activity: Activity, card: Card, floor: Seconds) -> None:
         self.cards.append((card.device_id, activity.target_of(card.number), floor))

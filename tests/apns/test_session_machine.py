@@ -107,13 +107,17 @@ class SessionMachine(RuleBasedStateMachine):
         width=st.sampled_from([64, 160, 200]),
         key=st.booleans(),
         kept=st.sampled_from([False, False, True]),
+        own=st.booleans(),
     )
-    def push(self, count: int, which: Letter, width: int, *, key: bool, kept: bool) -> None:
+    def push(self, count: int, which: Letter, width: int, *, key: bool, kept: bool, own: bool) -> None:
         count = min(count, self.talk.session.room(len(which.body)))
         if not count:
             return
         places = range(self.talk.pushed, self.talk.pushed + count)
         tokens = [token(place, width if place % 3 else 80) for place in places]
+        bodies = [which.body] * count
+        if own and which.body:
+            bodies = [which.body[: self.pick.randint(1, len(which.body))] for _ in places]
         run = self.talk.push(
             count,
             which,
@@ -121,9 +125,14 @@ class SessionMachine(RuleBasedStateMachine):
             authorization=AUTHORIZATION if key else b"bearer short",
             deadline=self.now + 30,
             answers={} if kept else None,
+            bodies=bodies if own and which.body else None,
         )
         for position, place in enumerate(places):
-            self.sent[run.stream_id(position)] = (place, which.body, tokens[position])
+            self.sent[run.stream_id(position)] = (place, bodies[position], tokens[position])
+
+    @act()
+    def look_at_what_is_answered(self) -> None:
+        self.talk.hand_out()
 
     @act()
     def cancel(self) -> None:

@@ -42,6 +42,43 @@ class TestRequests:
         talk.exchange()
         assert [request.token for request in talk.server.requests.values()] == tokens
 
+    def test_each_push_may_have_a_body_of_its_own(self) -> None:
+        talk = Conversation()
+        bodies = [b"%d" % number * (number + 1) for number in range(20)]
+        tokens = [token(number, 64 if number % 4 else 160) for number in range(20)]
+        talk.push(20, letter(max(bodies, key=len)), tokens=tokens, bodies=bodies)
+        talk.exchange()
+        assert [bytes(request.body) for request in talk.server.requests.values()] == bodies
+        assert [request.token for request in talk.server.requests.values()] == tokens
+        assert all(request.ended for request in talk.server.requests.values())
+        assert talk.session.window == 65_535 - sum(map(len, bodies))
+
+    def test_bodies_of_their_own_wait_for_their_windows(self) -> None:
+        talk = Conversation(settings={SettingCodes.INITIAL_WINDOW_SIZE: 3})
+        bodies = [b"a" * 10, b"b", b"c" * 7]
+        talk.push(3, letter(b"a" * 10), bodies=bodies)
+        talk.exchange()
+        assert [bytes(request.body) for request in talk.server.requests.values()] == [b"aaa", b"b", b"ccc"]
+        for stream_id in talk.server.requests:
+            talk.server.credit(10, stream_id)
+        talk.exchange()
+        assert [bytes(request.body) for request in talk.server.requests.values()] == bodies
+
+    def test_what_is_accepted_can_be_had_before_the_rest_of_its_run_is_answered(self) -> None:
+        talk = Conversation()
+        talk.push(3)
+        talk.exchange()
+        talk.server.answer(1)
+        talk.server.answer(5)
+        talk.exchange()
+        assert talk.outcomes == {}
+        talk.hand_out()
+        talk.hand_out()
+        assert talk.outcomes == {0: Outcome.ACCEPTED, 2: Outcome.ACCEPTED}
+        talk.server.answer(3)
+        talk.exchange()
+        assert talk.outcomes == dict.fromkeys(range(3), Outcome.ACCEPTED)
+
     def test_nothing_goes_out_before_the_servers_settings(self) -> None:
         talk = Conversation(begin=False)
         assert talk.session.room(1) == 0

@@ -1,9 +1,14 @@
 """F05: a stream is never answered."""
 
+import asyncio
+
+from delivery_bed import delivery
 from testbed import Bed, scenario
 
 from skerry.apns import PoolSettings
+from skerry.delivery.sender import SenderSettings
 from skerry.domain.push import Outcome
+from skerry.domain.verdict import Verdict
 from skerry.simulator.apns import Ending
 
 
@@ -23,6 +28,26 @@ async def test_f05_a_silent_stream_is_unknown_at_its_deadline_and_the_rest_goes_
     bed.chaos.update_from({})
     assert (await bed.push(2_000, deadline=5)).count(Outcome.ACCEPTED) == 2_000
     assert all(route.open_streams == 0 for route in bed.client.stats().routes), "every slot has returned"
+
+
+@scenario(settings=PoolSettings(max_connections=1))
+async def test_f05_single_cards_settle_though_one_of_them_gets_no_answer(bed: Bed) -> None:
+    async with delivery(bed, settings=SenderSettings(push_deadline=20.0)) as one:
+        groups = [f"order-{number}" for number in range(30)]
+        for group in groups:
+            await one.cards(1, group)
+        for group in groups:  # their environments are known from here on
+            await one.update(group)
+        await one.settled()
+        bed.chaos.update_from({"silent": {"times": 1}})
+        before = bed.loop.time()
+        await asyncio.gather(*(one.update(group) for group in groups))
+        while await one.open_chunks() > 1:
+            await bed.pause(0.1)
+        assert bed.loop.time() - before < 2, "the answered ones wait for nobody"
+        assert await one.open_chunks() == 1
+        await one.settled()
+        assert (await one.verdicts())[Verdict.ACCEPTED] == 60, "the silent one is sent again"
 
 
 @scenario(addresses=2, settings=PoolSettings(max_connections=2))

@@ -33,5 +33,5 @@ async def test_f11_delivery_repeats_an_update_and_the_phone_ends_on_it(bed: Bed)
         repeated = sum(count - 1 for count in one.sends(state).values())
         assert 0 < repeated <= 200
         assert max(one.sends(state).values()) <= 1 + RetryPolicy().unknown_attempts
-        assert repeated <= one.sender.verdicts[Verdict.UNKNOWN], "every repetition is counted"
+        assert repeated <= one.sender.tally.verdicts[Verdict.UNKNOWN], "every repetition is counted"
         assert (await one.verdicts())[Verdict.ACCEPTED] == 100

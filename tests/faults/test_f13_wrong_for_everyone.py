@@ -65,4 +65,4 @@ async def test_f13_tokens_unknown_in_both_worlds_are_given_up_once_and_told(bed:
         await one.settled()
         assert (await one.verdicts())[Verdict.REJECTED] == 20
         assert set(one.sends(state).values()) == {2}
-        assert one.sender.reasons["BadDeviceToken"] == 40
+        assert one.sender.tally.reasons["BadDeviceToken"] == 40

@@ -2,14 +2,17 @@
 
 import json
 import logging
+import re
 from collections.abc import Iterator
+from io import StringIO
+from typing import Any
 
 import pytest
 import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skerry.log import configure, cut_secrets
+from skerry.log import Lines, Style, configure, cut_secrets
 
 TOKEN = "80ab12cd" + "0f" * 76
 JWT = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJURUFNIn0.c2lnbmF0dXJl"
@@ -22,6 +25,7 @@ def untouched() -> Iterator[None]:
     handlers, level = logging.root.handlers[:], logging.root.level
     yield
     structlog.reset_defaults()
+    Lines.out = None
     logging.root.handlers[:], logging.root.level = handlers, level
 
 
@@ -80,3 +84,29 @@ def test_an_exception_is_written_with_its_traceback_and_without_secrets(capsys: 
     (line,) = capsys.readouterr().err.splitlines()
     assert "ValueError" in json.loads(line)["exception"]
     assert TOKEN not in line
+
+
+@pytest.mark.parametrize("style", ["console", "json"])
+@given(
+    fields=st.dictionaries(
+        st.sampled_from(["path", "ms", "request_id", "app_id"]),
+        st.one_of(st.none(), st.integers(), st.floats(allow_nan=False), st.text(), st.just(f"/v1/{TOKEN}")),
+    )
+)
+def test_frequent_lines_are_written_as_all_others_are(style: Style, fields: dict[str, Any]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        written = StringIO()
+        patch.setattr("sys.stderr", written)
+        configure("info", style)
+        structlog.get_logger().info("request", **fields)
+        Lines("request").write(**fields)
+        slow, fast = _records(written.getvalue(), style)
+    assert slow == fast
+
+
+def _records(text: str, style: str) -> list[Any]:
+    """The two lines of `text` without their time."""
+    halves = [half for half in re.split(r"(?m)^(?=\d{4}-)", text) if half] if style == "console" else text.splitlines()
+    if style == "console":
+        return [half.partition("Z ")[2] for half in halves]
+    return [{name: value for name, value in json.loads(half).items() if name != "timestamp"} for half in halves]

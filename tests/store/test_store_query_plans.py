@@ -25,30 +25,37 @@ from skerry.store.sqlite import (
     activity_receipts,
     audiences,
     cards,
+    devices,
     events,
     notifications,
     outbox,
+    parcels,
     recipients,
     rejections,
     retention,
+    rounds,
     segments,
     senders,
     timers,
 )
 from skerry.store.sqlite.audiences import preview_statement, slice_statement, users_statement
 from skerry.store.sqlite.membership import Membership
+from skerry.store.sqlite.rows import Rows
 
 MODULES = (
     activities,
     activity_receipts,
     audiences,
     cards,
+    devices,
     events,
     notifications,
     outbox,
+    parcels,
     recipients,
     rejections,
     retention,
+    rounds,
     segments,
     senders,
     timers,
@@ -60,7 +67,8 @@ def _statements(module: ModuleType) -> list[tuple[str, str]]:
     for name, value in vars(module).items():
         if name.startswith("_") or not name.isupper():
             continue
-        for place, text in enumerate(value if isinstance(value, tuple) else (value,)):
+        texts = value if isinstance(value, tuple) else (value.statement(8) if isinstance(value, Rows) else value,)
+        for place, text in enumerate(texts):
             if isinstance(text, str) and re.match(r"\s*(SELECT|INSERT|UPDATE|DELETE)\b", text):
                 found.append((f"{module.__name__.rsplit('.', 1)[1]}.{name}[{place}]", text))
     return found
@@ -72,6 +80,11 @@ SMALL = {
     "SCAN CONSTANT ROW": "no table at all",
     "SCAN json_each VIRTUAL TABLE INDEX 1:": "the caller's own list",
     "SCAN wanted VIRTUAL TABLE INDEX 1:": "the caller's own list",
+    "SCAN leased VIRTUAL TABLE INDEX 1:": "the caller's own list",
+    "SCAN settled VIRTUAL TABLE INDEX 1:": "the caller's own list",
+    "SCAN 8 CONSTANT ROWS": "the caller's own rows",
+    "SCAN (subquery-8)": "the caller's own rows",
+    "SCAN new": "the caller's own rows",
     "SCAN chunks USING INDEX ix_chunks_leased": "what is being sent this moment",
     "SCAN chunks USING INDEX ix_chunks_ready": "counts what waits",
     "SCAN plans": "starts that are being spread out: a handful",
@@ -96,6 +109,9 @@ EXPECTED = {
     "cards.NEWEST[0]": "cards USING INDEX ix_cards_device_id (device_id=? AND activity_id=?)",
     "cards.NAMELESS_STARTING[0]": "cards USING INDEX ix_cards_device_id (device_id=?)",
     "cards.RUNNING_ON[0]": "cards USING INDEX ix_cards_device_id (device_id=? AND activity_id=? AND number>?)",
+    "devices.HOLDER_BY_START[0]": "start_tokens USING INDEX ix_start_tokens_app_id_token (app_id=? AND token=?)",
+    "devices.HOLDER_BY_CARD[0]": "cards USING INDEX ix_cards_token (token=?)",
+    "devices.RELEASE_CARD[0]": "cards USING INDEX ix_cards_token (token=?)",
     "outbox.CLAIM[0]": "chunks USING INDEX ix_chunks_ready (lane=? AND due_at<?)",
     "outbox.SUPERSEDABLE[0]": "chunks USING INDEX ix_chunks_waiting (activity_id=? AND revision<?)",
     "outbox.SUPERSEDE_UNTOUCHED[0]": "chunks USING INDEX ix_chunks_waiting (activity_id=? AND revision<?)",
@@ -103,11 +119,17 @@ EXPECTED = {
     "outbox.VERDICT_OF[0]": "chunks USING INDEX ix_chunks_activity_id_revision (activity_id=? AND revision=?",
     "outbox.NEXT_DUE[0]": "chunks USING INDEX ix_chunks_ready (lane=?)",
     "outbox.DUE_PLANS[0]": "plans USING INDEX ix_plans_due_at (due_at<?)",
+    "parcels.READ[0]": "chunks USING INTEGER PRIMARY KEY (rowid=?)",
+    "parcels.ALONE[0]": "chunks USING COVERING INDEX ix_chunks_activity_id_revision (activity_id=? AND revision=?)",
+    "parcels.SETTLE_ALIKE[0]": "chunks USING INTEGER PRIMARY KEY (rowid=?)",
     "recipients.START_RECIPIENTS[0]": "cards USING PRIMARY KEY (activity_id=? AND number>? AND number<?)",
     "recipients.CARD_RECIPIENTS[0]": "cards USING PRIMARY KEY (activity_id=? AND number>? AND number<?)",
     "retention.SETTLED_CHUNKS[0]": "chunks USING INDEX ix_chunks_activity_id_revision (activity_id=?)",
     "retention.OLD_ANSWERS[0]": "idempotency USING COVERING INDEX ix_idempotency_created_at (created_at<?)",
     "events.OF_DEVICE[0]": "events USING INDEX ix_events_phone (activity_id=? AND device_id=? AND event_id>?",
+    "rounds.LOOK[0]": "activity_names USING PRIMARY KEY (app_id=? AND group_id=?)",
+    "rounds.LOOK_AT_WANTED[0]": "cards USING PRIMARY KEY (activity_id=? AND number=?)",
+    "rounds.ADVANCE[0]": "activities USING INTEGER PRIMARY KEY (rowid=?)",
     "timers.DUE[0]": "timers USING INDEX ix_timers_due_at (due_at<?)",
     "timers.NEXT_DUE[0]": "timers USING COVERING INDEX ix_timers_due_at",
 }

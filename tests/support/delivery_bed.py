@@ -22,6 +22,7 @@ from skerry.activities.timekeeper import Timekeeper
 from skerry.apns.channels import Channels
 from skerry.bus.memory import MemoryBus
 from skerry.delivery.channel_keeper import ChannelKeeper
+from skerry.delivery.handover import Handover
 from skerry.delivery.planner import Planner
 from skerry.delivery.ports import PushTarget
 from skerry.delivery.sender import Sender, SenderSettings
@@ -90,8 +91,8 @@ class Recorded:
     def __init__(self, bed: Bed) -> None:
         self._bed = bed
 
-    async def send(self, route: Route, batch: PushBatch) -> Outcomes:
-        sent = await self._bed.send(route, batch, self._bed.client)
+    async def send(self, route: Route, batch: PushBatch, outcomes: Outcomes | None = None) -> Outcomes:
+        sent = await self._bed.send(route, batch, self._bed.client, outcomes)
         assert sent.outcomes is not None
         return sent.outcomes
 
@@ -109,7 +110,8 @@ class Delivery:
         def wake() -> None:
             bus.wake(*WAKES)
 
-        planner = Planner(clock=self.now, wake=wake)
+        handover = Handover()
+        planner = Planner(clock=self.now, wake=wake, handover=handover)
         outbox = cast("PlannedDelivery", planner)
         settlement = Settlement(
             policy, resend_unknown_starts=resend_starts, unknown_start_after=Millis(60_000), jitter=bed.dice.random
@@ -128,6 +130,7 @@ class Delivery:
             clock=self.now,
             nap=bus.nap,
             wake=wake,
+            handover=handover,
         )
         self.activities = Activities(store, outbox, clock=self.now)
         self._registry: Registry[SqliteTransaction] = Registry(store, CardEvents(outbox), clock=self.now)

@@ -185,6 +185,7 @@ class Conversation:
         authorization: bytes = AUTHORIZATION,
         tokens: Sequence[bytes] | None = None,
         answers: dict[int, Answer] | None = None,
+        bodies: Sequence[bytes] | None = None,
     ) -> Run[str]:
         """Send; the pushes are numbered on from the last one, and so are the tokens."""
         places = range(self.pushed, self.pushed + count)
@@ -196,6 +197,7 @@ class Conversation:
             places=places,
             deadline=deadline,
             answers=answers,
+            bodies=bodies,
         )
         self.pushed += count
         return run
@@ -230,6 +232,12 @@ class Conversation:
                 if code == Outcome.ACCEPTED:
                     self._end(run.places[position], Ending(Outcome.ACCEPTED))
                 assert run.places[position] in self.endings
+
+    def hand_out(self) -> None:
+        """Take the 200s of runs that still wait for other answers."""
+        for run in self.session.runs:
+            for position in run.take_accepted():
+                self._end(run.places[position], Ending(Outcome.ACCEPTED))
 
     def _end(self, place: int, ending: Ending) -> None:
         assert place not in self.endings, f"push {place} has ended twice"

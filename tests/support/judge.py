@@ -36,7 +36,7 @@ def judge(bed: "Bed") -> None:
 
 
 def _batch(sent: "Sent", seen: dict[str, list[Entry]], batches: Counter[str], epoch: float) -> None:
-    outcomes, body = sent.outcomes, sent.batch.body.decode()
+    outcomes = sent.outcomes
     if outcomes is None or sent.returned_at is None:
         raise BrokenInvariantError("I1: a batch has no results")
     late = sent.returned_at - sent.submitted_at - sent.batch.deadline
@@ -47,6 +47,7 @@ def _batch(sent: "Sent", seen: dict[str, list[Entry]], batches: Counter[str], ep
     for place, (token, code) in enumerate(zip(sent.batch.tokens, outcomes.codes, strict=True)):
         entries = seen.get(token, [])
         if batches[token] > 1:  # delivery sends to a phone again and again
+            body = sent.batch.body_of(place).decode()
             entries = [
                 one for one in entries if one.body == body and sent.submitted_at <= one.time - epoch <= sent.returned_at
             ]

@@ -179,12 +179,14 @@ class Bed:
         """Send a batch and note what came of it."""
         return await self.send(route or self.route, self.batch(count, **options), client or self.client)
 
-    async def send(self, route: Route, batch: PushBatch, sender: ApnsClient) -> Sent:
+    async def send(
+        self, route: Route, batch: PushBatch, sender: ApnsClient, outcomes: Outcomes | None = None
+    ) -> Sent:  # fmt: skip
         """Send a batch that is made already."""
         sent = Sent(batch, route, sender, self.loop.time())
         self.sent.append(sent)
         try:
-            sent.outcomes = await sender.send(route, sent.batch)
+            sent.outcomes = await sender.send(route, sent.batch, outcomes)
         except asyncio.CancelledError:
             sent.abandoned = True
             raise

@@ -23,6 +23,7 @@ from skerry.activities.service import Activities
 from skerry.activities.timekeeper import Timekeeper
 from skerry.api.v1.events import read_report
 from skerry.delivery.channel_keeper import ChannelKeeper
+from skerry.delivery.handover import Handover
 from skerry.delivery.planner import Planner
 from skerry.delivery.ports import ChannelTarget, PushTarget
 from skerry.delivery.sender import Sender, SenderSettings
@@ -96,12 +97,13 @@ class Apple:
         """What goes wrong; `what` is an event, `broadcast` or `channel`, and `whom` a token or a channel."""
         return FINE
 
-    async def send(self, route: Route, batch: PushBatch) -> Outcomes:
+    async def send(self, route: Route, batch: PushBatch, outcomes: Outcomes | None = None) -> Outcomes:
         await asyncio.sleep(0)
         environment = Environment(route.endpoint.host)
-        outcomes = Outcomes(bytearray(len(batch.tokens)))
-        aps = json.loads(batch.body)["aps"]
+        outcomes = outcomes or Outcomes(bytearray(len(batch.tokens)))
         for place, token in enumerate(batch.tokens):
+            body = batch.body_of(place)
+            aps = json.loads(body)["aps"]
             self.counts[aps["event"]] += 1
             standing = self.world.standing(environment, token)
             if standing is None or standing.gone:
@@ -116,7 +118,7 @@ class Apple:
                 now = self.world.clock.now()
                 delivery = Delivery(
                     environment, token, "id", batch.topic, batch.push_type, batch.priority, batch.expiration,
-                    batch.body, now,
+                    body, now,
                 )  # fmt: skip
                 self._late.append((now + mishap.late, delivery))
         self.bring()
@@ -223,7 +225,8 @@ class VirtualService:
 
     def _wire(self) -> None:
         store, apple = self.store, self.apple
-        planner = Planner(clock=self.now, wake=self.wake)
+        handover = Handover()
+        planner = Planner(clock=self.now, wake=self.wake, handover=handover)
         outbox = cast("ActivitiesDelivery", planner)
         settlement = Settlement(
             RetryPolicy(),
@@ -235,7 +238,7 @@ class VirtualService:
         keeper = ChannelKeeper(store, apple, directory, clock=self.now, nap=lambda seconds: self.nap("", seconds))
         self.sender = Sender(
             store, apple, directory, planner, settlement, keeper, SenderSettings(),
-            clock=self.now, nap=self.nap, wake=self.wake,
+            clock=self.now, nap=self.nap, wake=self.wake, handover=handover,
         )  # fmt: skip
         self.activities = Activities(store, outbox, clock=self.now)
         renewal = Renewal(outbox, RenewalSettings(), jitter=self._jitter)

@@ -1,8 +1,13 @@
 """What APNs will take: checked before a revision is accepted, so that nothing is accepted that could never be sent."""
 
 from skerry.domain import payload
+from skerry.domain.activity import Update
 from skerry.domain.errors import PayloadTooLargeError
-from skerry.domain.revision import Revision
+from skerry.domain.ids import Seconds
+from skerry.domain.revision import Revision, RevisionKind
+
+_STAMP = Seconds(9_999_999_999)
+"""As long as any."""
 
 
 def check_size(revision: Revision) -> None:
@@ -14,3 +19,21 @@ def check_size(revision: Revision) -> None:
     size = payload.largest_body(revision)
     if size > payload.MAX_BODY:
         raise PayloadTooLargeError(size, payload.MAX_BODY)
+
+
+def fits(command: Update) -> bool:
+    """Whether an update can be sent, told before there is a revision of it."""
+    return size_of(command) <= payload.MAX_BODY
+
+
+def size_of(command: Update) -> int:
+    """Bytes of an update's push."""
+    body = payload.change(
+        RevisionKind.UPDATE,
+        _STAMP,
+        command.state,
+        command.alert,
+        relevance=command.relevance,
+        stale_date=command.stale_date,
+    )
+    return len(body)

@@ -8,7 +8,7 @@ from skerry.domain.audience import Audience
 from skerry.domain.card import Card
 from skerry.domain.commands import Idempotency, Notification, Pace, Template
 from skerry.domain.desired import Standing
-from skerry.domain.event import Event
+from skerry.domain.event import Event, EventKind
 from skerry.domain.ids import (
     ActivityId,
     AppId,
@@ -20,7 +20,9 @@ from skerry.domain.ids import (
     RevisionNumber,
     Seconds,
 )
+from skerry.domain.parcel import Planned
 from skerry.domain.revision import Revision
+from skerry.domain.round import Change, Seen
 from skerry.domain.timer import Timer, TimerKind
 
 
@@ -121,6 +123,19 @@ class ActivityRecords(Protocol):
         """Whether a card numbered from `first` was swiped away before that time, or its start given up unanswered."""
 
 
+class RoundRecords(Protocol):
+    """Updates of many activities at a time."""
+
+    def look(self, app_id: AppId, group_ids: Sequence[GroupId], simple: bytes | None = None) -> list[Seen]:
+        """The activities of these names, where there are any.
+
+        `simple`: the encoded policies that hold where nobody says any; then what is wanted of them is looked at too.
+        """
+
+    def advance(self, changes: Sequence[Change], now: Millis) -> None:
+        """Store the updates: each is its activity's newest revision and state from here on."""
+
+
 class DesiredRecords(Protocol):
     """What callers want activities to be, and who follows them."""
 
@@ -199,12 +214,17 @@ class EventRecords(Protocol):
     def add(self, event: Event) -> None:
         """Tell of something that this transaction does."""
 
+    def add_many(self, kind: EventKind, at: Millis, activities: Iterable[tuple[AppId, ActivityId, str]]) -> None:
+        """The same of many activities: the app, the activity, and the event's body as JSON."""
+
 
 class Transaction(Protocol):
     """The parts of the store's transaction that this room uses."""
 
     @property
     def activities(self) -> ActivityRecords: ...
+    @property
+    def rounds(self) -> RoundRecords: ...
     @property
     def notifications(self) -> NotificationRecords: ...
     @property
@@ -268,6 +288,12 @@ class Delivery(Protocol):
         self, tx: Transaction, activity: Activity, revision: Revision, first: CardNumber, due_at: Millis = Millis(0)
     ) -> None:
         """An update or end for all cards from `first` on; older unsent updates are superseded."""
+
+    def plan_round(self, tx: Transaction, changes: Sequence[Change]) -> Planned:
+        """Updates for all cards of the present runs of many activities, none of which is on a channel."""
+
+    def send_round(self, planned: Planned) -> None:
+        """It is on disk: called after the commit."""
 
     def plan_card(self, tx: Transaction, activity: Activity, card: Card, floor: Seconds) -> None:
         """The newest revision for one card that has just become reachable."""

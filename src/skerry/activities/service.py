@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from skerry.activities.acceptance import accept
-from skerry.activities.limits import check_size
+from skerry.activities.limits import check_size, fits
 from skerry.activities.ports import Delivery, Transaction
+from skerry.activities.rounds import Rounds
 from skerry.activities.starting import NamedStart, filled, named_start
 from skerry.domain import activity as rules
 from skerry.domain import payload
@@ -29,6 +30,7 @@ class Activities:
         self._store = store
         self._delivery = delivery
         self._clock = clock
+        self._rounds = Rounds(store, delivery, clock=clock)
 
     async def start_bulk(self, app_id: AppId, command: BulkStart) -> NotificationKey:
         """Start an activity for an audience.
@@ -98,6 +100,8 @@ class Activities:
         Raises:
             PayloadTooLargeError: if the push could not be sent, whether or not there is such a group.
         """
+        if fits(command) and await self._rounds.update(app_id, group_id, command):
+            return True
         return await self._revise(app_id, group_id, lambda activity, now: rules.update(activity, command, now))
 
     async def end(self, app_id: AppId, group_id: GroupId, command: End) -> bool:

@@ -1,20 +1,21 @@
 """The API as an ASGI application: routes, and one place where errors become answers."""
 
-import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable
 
 import structlog
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route as StarletteRoute
+from starlette.types import ASGIApp
 
+from skerry.api.deadline import Deadline
+from skerry.api.dispatch import Dispatch
 from skerry.api.handlers import EXT_REF, Handlers
 from skerry.api.metrics import ApiMetrics
 from skerry.api.openapi import describe
@@ -60,7 +61,7 @@ def build_api(
     *,
     clock: Callable[[], Millis],
     refresh: Callable[[], Awaitable[None]] = _as_it_is,
-) -> Starlette:
+) -> ASGIApp:
     """The whole API over its services; `registry` is what `/metrics` shows, after `refresh`."""
     metrics = ApiMetrics(registry)
 
@@ -87,38 +88,37 @@ def build_api(
         ),
     ]
     document = describe(routes, settings.version)
+    endpoints = [(route, _guarded(route, metrics, settings.answer_timeout)) for route in routes]
     application = Starlette(
         routes=[
-            StarletteRoute(
-                route.path,
-                _guarded(route, metrics, settings.answer_timeout),
-                methods=[route.method],
-                name=route.name,
-            )
-            for route in routes
+            StarletteRoute(route.path, endpoint, methods=[route.method], name=route.name)
+            for route, endpoint in endpoints
         ],
-        middleware=[Middleware(RequestLog)],
         exception_handlers={HTTPException: _http_problem},  # type: ignore[dict-item]
     )
     # A redirect loses the body of a POST in many clients; an unknown path is better told.
     application.router.redirect_slashes = False
-    return application
+    direct = {(route.method, route.path): endpoint for route, endpoint in endpoints if "{" not in route.path}
+    return RequestLog(Dispatch(direct, application))
 
 
 def _guarded(route: Route, metrics: ApiMetrics, timeout: float) -> Callable[[Request], Awaitable[Response]]:
     rest3 = route.path.startswith("/rest/")
     seconds = metrics.seconds.labels(route.name)
+    counts: dict[int, Counter] = {}
 
     async def endpoint(request: Request) -> Response:
         began = time.perf_counter()
         try:
-            async with asyncio.timeout(timeout):
+            with Deadline(timeout):
                 response = await route.handler(request)
         except ClientDisconnect:
             response = Response(status_code=499)
         except Exception as error:  # noqa: BLE001 - the last net: nothing a caller sends may end in a traceback
             response = _rest3_answer(error) if rest3 else _problem_answer(error, request)
-        metrics.requests.labels(route.name, str(response.status_code)).inc()
+        status = response.status_code
+        count = counts.get(status) or counts.setdefault(status, metrics.requests.labels(route.name, str(status)))
+        count.inc()
         seconds.observe(time.perf_counter() - began)
         return response
 

@@ -1,5 +1,6 @@
 """Who is calling: the key in the header, and the address it comes from."""
 
+from functools import lru_cache
 from ipaddress import ip_address
 
 from starlette.requests import Request
@@ -17,6 +18,8 @@ def client_address(request: Request, trusted: tuple[Network, ...]) -> Address | 
     A hop that cannot be read makes the address unknown: what stands to its left may be the caller's invention.
     """
     address = _address(request.client.host if request.client else "")
+    if not trusted:
+        return address
     forwarded = ",".join(request.headers.getlist("x-forwarded-for"))
     hops = [hop.strip() for hop in forwarded.split(",") if hop.strip()]
     while hops and address is not None and any(address in network for network in trusted):
@@ -58,6 +61,7 @@ def _bearer(header: str) -> str:
     return text.strip() if scheme.lower() == "bearer" else ""
 
 
+@lru_cache(maxsize=4096)
 def _address(text: str) -> Address | None:
     try:
         return ip_address(text)

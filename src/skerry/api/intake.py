@@ -1,11 +1,11 @@
 """Taking a request in: who calls, how often it may, and what it has sent."""
 
-import asyncio
 import time
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from skerry.api.auth import authenticate
+from skerry.api.deadline import Deadline
 from skerry.api.limits import RateLimit
 from skerry.api.ports import ApiSettings, Keys
 from skerry.api.problems import ProblemError
@@ -49,7 +49,7 @@ class Intake:
             Rest3Error, ProblemError: where it is too large or too slow, in the language of the route.
         """
         try:
-            async with asyncio.timeout(self._settings.body_timeout):
+            with Deadline(self._settings.body_timeout):
                 return await self._gather(request)
         except TimeoutError as error:
             if request.url.path.startswith("/rest/"):
@@ -59,11 +59,18 @@ class Intake:
     async def _gather(self, request: Request) -> bytes:
         announced = request.headers.get("content-length", "")
         self._check_length(request, int(announced[:20]) if announced.isdigit() else 0)
-        body = bytearray()
-        async for part in request.stream():
-            body += part
-            self._check_length(request, len(body))
-        return bytes(body)
+        parts: list[bytes] = []
+        size, more = 0, True
+        while more:
+            message = await request.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            part = message.get("body", b"")
+            more = message.get("more_body", False)
+            parts.append(part)
+            size += len(part)
+            self._check_length(request, size)
+        return b"".join(parts)
 
     def _check_length(self, request: Request, length: int) -> None:
         most = self._settings.max_body_bytes

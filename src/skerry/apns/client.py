@@ -29,10 +29,13 @@ class ApnsClient:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def send(self, route: Route, batch: PushBatch) -> Outcomes:
-        """Send a batch and wait for all its outcomes, at the latest at its deadline."""
+    async def send(self, route: Route, batch: PushBatch, outcomes: Outcomes | None = None) -> Outcomes:
+        """Send a batch and wait for all its outcomes, at the latest at its deadline.
+
+        `outcomes`: where they go, all `PENDING`, for a caller who looks at them before all are there.
+        """
         deadline = asyncio.get_running_loop().time() + batch.deadline
-        job = Job.of(batch, route.endpoint, deadline)
+        job = Job.of(batch, route.endpoint, deadline, outcomes)
         await self._carry(route, job)
         return job.outcomes
 

@@ -134,7 +134,7 @@ class Connection(asyncio.Protocol, Generic[OwnerT]):
 
     def send(
         self, letter: Letter, tokens: Sequence[bytes], *, authorization: bytes, owner: OwnerT, places: Sequence[int],
-        deadline: float, answers: dict[int, Answer] | None = None,
+        deadline: float, answers: dict[int, Answer] | None = None, bodies: Sequence[bytes] | None = None,
     ) -> Run[OwnerT]:  # fmt: skip
         """Open one stream per token; see `Session.send`."""
         run = self.session.send(
@@ -145,6 +145,7 @@ class Connection(asyncio.Protocol, Generic[OwnerT]):
             places=places,
             deadline=deadline,
             answers=answers,
+            bodies=bodies,
         )
         run.sent_at = self.used_at = self._loop.time()
         self._flush()

@@ -55,6 +55,8 @@ class Job:
         deadline: by the loop's clock.
         urgent: whether it goes before jobs that are not.
         keeps_answers: whether the whole answers are wanted.
+        bodies: one for each token, instead of the letter's, which is then as large as the largest of them.
+        outcomes: where they go, all pending; None: into new ones.
     """
 
     def __init__(
@@ -65,8 +67,11 @@ class Job:
         *,
         urgent: bool = False,
         keeps_answers: bool = False,
+        bodies: Sequence[bytes] | None = None,
+        outcomes: Outcomes | None = None,
     ) -> None:
         self.tokens = tokens
+        self.bodies = bodies
         self.letter = letter
         self.urgent = urgent
         self.answers: dict[int, Answer] | None = {} if keeps_answers else None
@@ -74,7 +79,7 @@ class Job:
         """Whether it stands in a lane of the pool."""
         self.deadline = deadline
         """By the loop's clock."""
-        self.outcomes = Outcomes(bytearray(len(self.tokens)))
+        self.outcomes = outcomes if outcomes is not None else Outcomes(bytearray(len(self.tokens)))
         self._clock = asyncio.get_running_loop().time
         self._since = self._clock()
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -85,10 +90,13 @@ class Job:
         self._left = len(self.tokens)
 
     @classmethod
-    def of(cls, batch: PushBatch, endpoint: Endpoint, deadline: float) -> Self:
+    def of(
+        cls, batch: PushBatch, endpoint: Endpoint, deadline: float, outcomes: Outcomes | None = None
+    ) -> Self:  # fmt: skip
         """A batch of pushes."""
         tokens = [token.encode("ascii") for token in batch.tokens]
-        return cls(_letter(batch, endpoint), tokens, deadline, urgent=batch.urgent)
+        letter, urgent = _letter(batch, endpoint), batch.urgent
+        return cls(letter, tokens, deadline, urgent=urgent, bodies=batch.bodies, outcomes=outcomes)
 
     @classmethod
     def asking(cls, request: Request, endpoint: Endpoint, deadline: float) -> Self:
@@ -176,7 +184,8 @@ def _letter(batch: PushBatch, endpoint: Endpoint) -> Letter:
     ]
     # An expiration is another one for each activity: in the header table it would only push out the others.
     passing = b"" if batch.expiration is None else literal_field(b"apns-expiration", b"%d" % batch.expiration)
-    return Letter(_authority(endpoint), tuple(fields), batch.body, passing)
+    body = batch.body if batch.bodies is None else max(batch.bodies, key=len)
+    return Letter(_authority(endpoint), tuple(fields), body, passing)
 
 
 def _authority(endpoint: Endpoint) -> bytes:

@@ -9,6 +9,7 @@ import random
 import socket
 import ssl
 from collections import Counter, deque
+from collections.abc import Sequence
 from statistics import median
 from typing import Final
 
@@ -215,6 +216,7 @@ class RoutePool:
                     places=places,
                     deadline=job.deadline,
                     answers=job.answers,
+                    bodies=None if job.bodies is None else [job.bodies[place] for place in places],
                 )
                 if self._gate.closed:
                     self._probe = run
@@ -424,12 +426,15 @@ class RoutePool:
         places = run.places
         if accepted < len(run.codes):
             places = [place for place, code in zip(places, run.codes, strict=True) if code == Outcome.ACCEPTED]
+        self._accept(connection, run, places, now)
+        if accepted == len(run.codes):
+            connection.health.measured(now - run.sent_at)
+
+    def _accept(self, connection: Connection[Job], run: Run[Job], places: Sequence[int], now: float) -> None:
         self._outcomes[Outcome.ACCEPTED] += run.owner.accept(places)
         if connection.address.failures:
             self._addresses.succeeded(connection.address)
-        connection.health.answered(accepted)
-        if accepted == len(run.codes):
-            connection.health.measured(now - run.sent_at)
+        connection.health.answered(len(places))
         self._gate.answered(now, 200, probe=run is self._probe)
 
     def _settle(self, connection: Connection[Job], one: Exceptional[Job], now: float) -> None:
@@ -488,6 +493,13 @@ class RoutePool:
                 self._gate.answered(now, rejected.status, probe=one.run is self._probe)
         return False
 
+    def _hand_out(self, now: float) -> None:
+        """The 200s of runs that still wait for other answers: one silent stream must not keep them from their owner."""
+        for connection in self._connections:
+            for run in connection.session.runs:
+                if now - run.sent_at > TICK and (positions := run.take_accepted()):
+                    self._accept(connection, run, [run.places[one] for one in positions], now)
+
     def _probe_ended(self, run: Run[Job], now: float) -> None:
         if run is self._probe:
             self._probe = None
@@ -520,4 +532,5 @@ class RoutePool:
                     lane.remove(job)
                     job.queued = False
             self._pump()
+            self._hand_out(now)
             self._renew(now)

@@ -194,6 +194,7 @@ class Session(Generic[OwnerT]):
         places: Sequence[int],
         deadline: float,
         answers: dict[int, Answer] | None = None,
+        bodies: Sequence[bytes] | None = None,
     ) -> Run[OwnerT]:
         """Open one stream per token.
 
@@ -205,6 +206,7 @@ class Session(Generic[OwnerT]):
             places: as many as tokens; carried in the run.
             deadline: carried in the run, for `expire`.
             answers: where the whole answers go, by place, if more is wanted of them than a 200; any 2xx is then good.
+            bodies: one per token, none larger than the letter's, and sent instead of it.
 
         Raises:
             ValueError: if there is no room for that many (see `room`), or a frame could be larger than every peer
@@ -225,22 +227,27 @@ class Session(Generic[OwnerT]):
             owner, places, first_id=self._next_id, deadline=deadline, authorization=authorization, answers=answers
         )
         whole = len(letter.body) <= self._initial_window and count * len(letter.body) <= self._send_window
-        body = letter.body if whole else None
+        done = 0
         for length, group in groups:
             opening, rest = path_opening(length, letter.prefix), group
             while rest:
                 # Until the table holds the letter's fields each block is another one, and is sent once.
                 block = self._writer.block(letter, authorization)
                 part = rest if block.steady else rest[:1]
-                self._write_run(self._next_id, block.before + opening, part, block.after + letter.passing, body)
+                body = letter.body if bodies is None else bodies[done : done + len(part)]
+                after = block.after + letter.passing
+                self._write_run(self._next_id, block.before + opening, part, after, body if whole else None)
                 rest = rest[len(part) :]
+                done += len(part)
         self.open_streams += count
         self._runs.add(run)
-        if whole:
+        if not whole:
+            for position in range(count):
+                self._start_body(run, position, letter.body if bodies is None else bodies[position])
+        elif bodies is None:
             self._send_window -= count * len(letter.body)
         else:
-            for position in range(count):
-                self._start_body(run, position, letter.body)
+            self._send_window -= sum(map(len, bodies))
         return run
 
     def ping(self, opaque: bytes) -> None:
@@ -296,8 +303,13 @@ class Session(Generic[OwnerT]):
 
     # ------------------------------------------------------------------ sending
 
-    def _write_run(self, first_id: int, opening: bytes, tokens: list[bytes], after: bytes, body: bytes | None) -> None:
-        """HEADERS (and DATA, where `body` goes out whole and is not empty) for tokens of one length."""
+    def _write_run(
+        self, first_id: int, opening: bytes, tokens: list[bytes], after: bytes, body: bytes | Sequence[bytes] | None
+    ) -> None:
+        """HEADERS (and DATA, where the body goes out whole and is not empty) for tokens of one length.
+
+        `body`: the one that all share, or one for each, none of them empty; None: it follows by itself.
+        """
         count = len(tokens)
         length = len(opening) + len(tokens[0]) + len(after)
         flags = Flag.END_HEADERS | Flag.END_STREAM if body == b"" else Flag.END_HEADERS
@@ -311,11 +323,19 @@ class Session(Generic[OwnerT]):
         pieces[3::width] = tokens
         if not body:
             pieces[4::width] = [after] * count
-        else:
+        elif isinstance(body, bytes):
             data = frames.frame_opening(FrameType.DATA, Flag.END_STREAM, len(body))
             pieces[4::width] = [after + data] * count
             pieces[5::width] = ids
             pieces[6::width] = [body] * count
+        else:
+            data_of = {
+                length: after + frames.frame_opening(FrameType.DATA, Flag.END_STREAM, length)
+                for length in set(map(len, body))
+            }
+            pieces[4::width] = [data_of[len(one)] for one in body]
+            pieces[5::width] = ids
+            pieces[6::width] = body
         self._out.append(b"".join(pieces))
         self._next_id = first_id + 2 * count
 

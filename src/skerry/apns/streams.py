@@ -14,6 +14,8 @@ PENDING: Final = int(Outcome.PENDING)
 ACCEPTED: Final = int(Outcome.ACCEPTED)
 STIRRED: Final = 255
 """Still open, but with a story: half an answer has come, or half the body is still here. Off the fast lane."""
+TOLD: Final = 254
+"""Accepted, and the owner knows, though others of the run are still open."""
 
 
 class Run(Generic[OwnerT]):
@@ -63,6 +65,13 @@ class Run(Generic[OwnerT]):
     def stream_id(self, position: int) -> int:
         """The stream that carries the push at `position` of this run."""
         return self.first_id + 2 * position
+
+    def take_accepted(self) -> list[int]:
+        """Positions that have been accepted since the last call; each is told once, here or when the run is over."""
+        positions = [position for position, code in enumerate(self.codes) if code == ACCEPTED]
+        for position in positions:
+            self.codes[position] = TOLD
+        return positions
 
     def open_positions(self) -> list[int]:
         """Positions whose streams are not closed yet."""

@@ -51,12 +51,12 @@ async def _send(settings: Settings, owner: str) -> None:
         ending = asyncio.create_task(stop.wait())
         while not running.done() and not ending.done():
             await asyncio.wait({running, ending}, timeout=REPORT_EVERY, return_when=asyncio.FIRST_COMPLETED)
-            _say(report(beside.sender, beside.stats()))
+            _say(report(beside.sender.tally, beside.stats()))
         await beside.sender.finish(SETTLE_WITHIN)
         running.cancel()
         with suppress(asyncio.CancelledError):
             await running
-        _say(report(beside.sender, beside.stats()))
+        _say(report(beside.sender.tally, beside.stats()))
 
 
 def _say(line: bytes) -> None:

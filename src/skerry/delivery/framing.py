@@ -85,7 +85,7 @@ def frame(
     starting = revision.kind is RevisionKind.START
     for number in numbers:
         one = by_number.get(number)
-        verdict = Verdict.SUPERSEDED if superseded else _unsendable(one, revision.kind)
+        verdict = Verdict.SUPERSEDED if superseded else unsendable(one, revision.kind)
         if verdict is not None or one is None:
             verdicts[number] = verdict or Verdict.NO_CARD
         else:
@@ -106,7 +106,8 @@ def frame(
     return Framed(stamp, shipments, verdicts, shown)
 
 
-def _unsendable(one: Recipient | None, kind: RevisionKind) -> Verdict | None:
+def unsendable(one: Recipient | None, kind: RevisionKind) -> Verdict | None:
+    """Why nothing is pushed to a card; None: it is."""
     if one is None or one.status == _MOVED:
         return Verdict.NO_CARD
     if kind is RevisionKind.START:

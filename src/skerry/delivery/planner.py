@@ -7,17 +7,20 @@ within the request, the rest slice by slice behind a durable cursor.
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from skerry.delivery.handover import Handover
 from skerry.delivery.ports import Transaction
 from skerry.delivery.settled import tell_if_settled
 from skerry.domain.activity import Activity
 from skerry.domain.audience import Audience
 from skerry.domain.card import RUNS_FOR, Card
 from skerry.domain.channel import LINGERS_FOR
-from skerry.domain.chunk import CHANNEL, CHUNK_SIZE, LARGE_AUDIENCE, Chunk, Lane, fresh_verdicts, runs
+from skerry.domain.chunk import CHANNEL, CHUNK_SIZE, LARGE_AUDIENCE, Chunk, Lane, Recipient, fresh_verdicts, runs
 from skerry.domain.commands import Pace
-from skerry.domain.ids import CardNumber, ChunkId, DeviceId, Millis, RevisionNumber, Seconds
+from skerry.domain.ids import ActivityId, AppId, CardNumber, ChunkId, DeviceId, Millis, RevisionNumber, Seconds
+from skerry.domain.parcel import Parcel, Planned
 from skerry.domain.plan import Plan
 from skerry.domain.revision import Revision, RevisionKind
+from skerry.domain.round import Change
 from skerry.domain.unit_of_work import UnitOfWork
 from skerry.domain.verdict import Verdict
 
@@ -28,7 +31,16 @@ SLICE = 5_000
 class Planner:
     """Turns revisions into chunks."""
 
-    def __init__(self, *, clock: Callable[[], Millis], wake: Callable[[], None], slice_size: int = SLICE) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], Millis],
+        wake: Callable[[], None],
+        handover: Handover | None = None,
+        slice_size: int = SLICE,
+    ) -> None:
+        """`handover`: to a sender in this process; None: everything waits in the outbox."""
+        self._handover = handover or Handover()
         self._clock = clock
         self._wake = wake
         self._slice = slice_size
@@ -83,7 +95,7 @@ class Planner:
         number = activity.next_card
         tx.activities.add_cards(activity.activity_id, number, start, [device_id], now)
         tx.activities.save(replace(activity, next_card=CardNumber(number + 1)))
-        tx.outbox.add_chunks(_chunks(activity, start, number, number, now))
+        tx.outbox.add_chunks(_chunks(activity.app_id, activity.activity_id, start, number, number, now))
         return True
 
     def plan_renewal(self, tx: Transaction, activity: Activity, start: Revision, devices: Sequence[DeviceId]) -> None:
@@ -95,9 +107,13 @@ class Planner:
     ) -> None:
         """An end for these cards, and for whoever listens on channels that a renewal has closed."""
         now = self._clock()
-        chunks = [one for low, high in runs(numbers) for one in _chunks(activity, farewell.number, low, high, now)]
+        chunks = [
+            one
+            for low, high in runs(numbers)
+            for one in _chunks(activity.app_id, activity.activity_id, farewell.number, low, high, now)
+        ]
         if channels:
-            chunks += _chunks(activity, farewell.number, CHANNEL, CHANNEL, now)
+            chunks += _chunks(activity.app_id, activity.activity_id, farewell.number, CHANNEL, CHANNEL, now)
             tx.channels.retire(activity.activity_id, Millis(now + LINGERS_FOR), closed=True)
         tx.outbox.add_chunks(chunks)
 
@@ -132,25 +148,57 @@ class Planner:
         last = CardNumber(activity.next_card - 1)
         if last < first:
             return
-        chunks = _chunks(activity, revision.number, first, last, now)
+        chunks = _chunks(activity.app_id, activity.activity_id, revision.number, first, last, now)
         channels = tx.channels.of_activity(activity.activity_id)
         if any(one.carries(revision) for one in channels):
-            chunks += _chunks(activity, revision.number, CHANNEL, CHANNEL, now)
+            chunks += _chunks(activity.app_id, activity.activity_id, revision.number, CHANNEL, CHANNEL, now)
         if channels and revision.kind is RevisionKind.END:
             tx.channels.retire(activity.activity_id, Millis(revision.created_at + LINGERS_FOR))
         tx.outbox.add_chunks([replace(chunk, due_at=max(chunk.due_at, due_at)) for chunk in chunks])
 
+    def plan_round(self, tx: Transaction, changes: Sequence[Change]) -> Planned:
+        """Updates for all cards of the present runs, as `plan_revision` does for one; none of them is on a channel."""
+        now = self._clock()
+        for one in changes:
+            if one.seen.waits:
+                for number in tx.outbox.supersede(one.seen.activity_id, one.number):
+                    tell_if_settled(tx, one.app_id, one.seen.activity_id, number, now)
+        parcels: list[Parcel] = []
+        chunks: list[Chunk] = []
+        room = self._handover.room
+        for one in changes:
+            seen = one.seen
+            if seen.cards == 1 and seen.recipient is not None and one.due_at <= now and len(parcels) < room:
+                parcels.append(_parcel(one, seen.recipient, now))
+            elif seen.cards > 0:
+                last = CardNumber(seen.next_card - 1)
+                fresh = _chunks(one.app_id, seen.activity_id, one.number, seen.first_card, last, now)
+                chunks += [replace(chunk, due_at=max(now, one.due_at)) for chunk in fresh]
+        if parcels:
+            tx.parcels.add(parcels, self._handover.owner, Millis(now + self._handover.lease))
+        if chunks:
+            tx.outbox.add_chunks(chunks)
+        return Planned(parcels, waiting=bool(chunks))
+
+    def send_round(self, planned: Planned) -> None:
+        """It is on disk: called after the commit."""
+        self._handover.give(planned.parcels)
+        if planned.waiting:
+            self._wake()
+
     def plan_broadcast(self, tx: Transaction, activity: Activity, target: RevisionNumber) -> None:
         """A revision once more, for those who began to listen while it went out."""
         if not tx.outbox.will_cover(activity.activity_id, target, CHANNEL):
-            tx.outbox.add_chunks(_chunks(activity, target, CHANNEL, CHANNEL, self._clock()))
+            tx.outbox.add_chunks(
+                _chunks(activity.app_id, activity.activity_id, target, CHANNEL, CHANNEL, self._clock())
+            )
 
     def plan_card(self, tx: Transaction, activity: Activity, card: Card, floor: Seconds) -> None:
         """The newest revision for one card that has just become reachable, unless it is on its way already."""
         target = activity.target_of(card.number)
         if not floor and tx.outbox.will_cover(activity.activity_id, target, card.number):
             return
-        chunks = _chunks(activity, target, card.number, card.number, self._clock())
+        chunks = _chunks(activity.app_id, activity.activity_id, target, card.number, card.number, self._clock())
         tx.outbox.add_chunks([replace(chunk, floor=floor) for chunk in chunks])
 
     def was_delivered(self, tx: Transaction, activity: Activity, number: CardNumber) -> bool:
@@ -232,19 +280,19 @@ class Planner:
         following = CardNumber(first + len(devices))
         tx.activities.add_cards(activity.activity_id, first, revision.number, devices, now)
         tx.activities.save(replace(activity, next_card=following))
-        chunks = _chunks(activity, revision.number, first, CardNumber(following - 1), now)
+        chunks = _chunks(activity.app_id, activity.activity_id, revision.number, first, CardNumber(following - 1), now)
         tx.outbox.add_chunks([replace(chunk, lane=Lane.LARGE) for chunk in chunks] if more else chunks)
 
 
 def _chunks(
-    activity: Activity, revision: RevisionNumber, first: CardNumber, last: CardNumber, now: Millis
+    app_id: AppId, activity_id: ActivityId, revision: RevisionNumber, first: CardNumber, last: CardNumber, now: Millis
 ) -> list[Chunk]:  # fmt: skip
     lane = Lane.LARGE if last - first + 1 >= LARGE_AUDIENCE else Lane.SMALL
     return [
         Chunk(
             chunk_id=ChunkId(0),
-            app_id=activity.app_id,
-            activity_id=activity.activity_id,
+            app_id=app_id,
+            activity_id=activity_id,
             revision=revision,
             first=CardNumber(low),
             last=CardNumber(min(low + CHUNK_SIZE - 1, last)),
@@ -255,3 +303,23 @@ def _chunks(
         )
         for low in range(first, last + 1, CHUNK_SIZE)
     ]
+
+
+def _parcel(change: Change, recipient: Recipient, now: Millis) -> Parcel:
+    return Parcel(
+        chunk_id=ChunkId(0),
+        app_id=change.app_id,
+        activity_id=change.seen.activity_id,
+        number=change.seen.first_card,
+        recipient=recipient,
+        revision=change.number,
+        kind=RevisionKind.UPDATE,
+        timestamp=change.timestamp,
+        state=change.state,
+        alert=change.alert,
+        priority=change.priority,
+        stale_date=change.stale_date,
+        relevance=change.relevance,
+        created_at=now,
+        due_at=now,
+    )

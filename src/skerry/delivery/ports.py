@@ -1,6 +1,6 @@
 """What delivery needs from the store, from the wire and from the app's configuration."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,7 +10,7 @@ from skerry.domain.card import Card
 from skerry.domain.channel import ActivityChannel, Broadcast, Channel, Published, StoragePolicy
 from skerry.domain.chunk import Chunk, Depth, Lane, Recipient
 from skerry.domain.desired import Standing
-from skerry.domain.event import Event
+from skerry.domain.event import Event, EventKind
 from skerry.domain.ids import (
     ActivityId,
     AppId,
@@ -23,6 +23,7 @@ from skerry.domain.ids import (
     RevisionNumber,
     Seconds,
 )
+from skerry.domain.parcel import Parcel
 from skerry.domain.plan import AudienceSlice, Plan, Reachable
 from skerry.domain.push import Environment, Outcomes, PushBatch, Rejected, Result, Route
 from skerry.domain.receipt import Settled
@@ -122,6 +123,22 @@ class SenderRecords(Protocol):
 
     def forget_silent(self, seen_until: Millis) -> None:
         """Those not heard of since then are no more."""
+
+
+class ParcelRecords(Protocol):
+    """Chunks of one card, many at a time."""
+
+    def add(self, parcels: Sequence[Parcel], owner: str, lease_until: Millis) -> None:
+        """Store new parcels, leased to this owner from birth; gives them their chunk ids."""
+
+    def read(self, chunk_ids: Sequence[ChunkId], now: Millis) -> list[Parcel]:
+        """Those of these leased chunks that are parcels."""
+
+    def settle(self, parcels: Sequence[Parcel], verdict: Verdict) -> list[Parcel]:
+        """Settle parcels that have all come to the same verdict, and the revisions that have no other chunks.
+
+        Returns those of such revisions; whether the others' have settled is another question.
+        """
 
 
 class AudienceRecords(Protocol):
@@ -287,6 +304,9 @@ class EventRecords(Protocol):
     def add(self, event: Event) -> None:
         """Tell of something that this transaction does."""
 
+    def add_many(self, kind: EventKind, at: Millis, activities: Iterable[tuple[AppId, ActivityId, str]]) -> None:
+        """The same of many activities: the app, the activity, and the event's body as JSON."""
+
 
 class Transaction(Protocol):
     """The parts of the store's transaction that this room uses."""
@@ -297,6 +317,8 @@ class Transaction(Protocol):
     def outbox(self) -> OutboxRecords: ...
     @property
     def senders(self) -> SenderRecords: ...
+    @property
+    def parcels(self) -> ParcelRecords: ...
     @property
     def audiences(self) -> AudienceRecords: ...
     @property
@@ -318,8 +340,11 @@ class Transaction(Protocol):
 class PushService(Protocol):
     """The wire."""
 
-    async def send(self, route: Route, batch: PushBatch) -> Outcomes:
-        """Send a batch; one outcome per push. Never raises but for cancellation."""
+    async def send(self, route: Route, batch: PushBatch, outcomes: Outcomes | None = None) -> Outcomes:
+        """Send a batch; one outcome per push. Never raises but for cancellation.
+
+        `outcomes`: where they go, for a caller who looks at them before all are there.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,23 +6,25 @@ claim and its settlement may be lost with the process: the chunk's lease says so
 
 import asyncio
 import uuid
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from skerry.delivery.assistance import SILENT_AFTER
 from skerry.delivery.channel_keeper import ChannelKeeper
-from skerry.delivery.durations import Durations
+from skerry.delivery.courier import Courier
 from skerry.delivery.framing import NO_CHANNELS, Framed, Shipment, frame
+from skerry.delivery.handover import Handover
 from skerry.delivery.planner import Planner
 from skerry.delivery.ports import AppDirectory, PushService, Transaction
 from skerry.delivery.settlement import Answer, Settlement
+from skerry.delivery.tally import Tally
 from skerry.domain import payload
 from skerry.domain.activity import Activity, Phase, framing_stamp
 from skerry.domain.card import CardStatus
 from skerry.domain.channel import STORED_FOR, ActivityChannel, Broadcast, StoragePolicy
 from skerry.domain.chunk import CHANNEL, Chunk, ChunkState, Lane, Recipient
 from skerry.domain.ids import CardNumber, ChannelId, ChunkId, DeviceId, Millis, Seconds
+from skerry.domain.parcel import Parcel
 from skerry.domain.push import Environment, Outcome, Outcomes, PushBatch
 from skerry.domain.revision import Revision, RevisionKind
 from skerry.domain.timer import Timer
@@ -44,6 +46,8 @@ class SenderSettings:
     start_window: int = 100
     """Cards whose starts are in flight at once: what a crash can leave unknown."""
     chunks_at_once: Mapping[Lane, int] = field(default_factory=lambda: {Lane.SMALL: 256, Lane.LARGE: 64})
+    parcels_at_once: int = 4_000
+    """Single cards' updates on their way, beside those chunks."""
     lanes: Sequence[Lane] = tuple(Lane)
     assists: bool = False
     """It sends beside another process, which recovers, spreads and does all that is done once."""
@@ -110,9 +114,14 @@ class Sender:
         clock: Callable[[], Millis],
         nap: Callable[[str, float], Awaitable[object]],
         wake: Callable[[], None],
+        handover: Handover | None = None,
         owner: str | None = None,
     ) -> None:
-        """`nap(channel, seconds)` waits and ends early when `wake` was called."""
+        """A sender.
+
+        `nap(channel, seconds)` waits and ends early when `wake` was called. `handover` is the planner's; None: all that
+        is sent comes out of the outbox.
+        """
         self._store = store
         self._pushes = pushes
         self._apps = apps
@@ -123,19 +132,24 @@ class Sender:
         self._clock = clock
         self._nap = nap
         self._wake = wake
+        self._handover = handover or Handover()
         self._owner = owner or ""
         self._busy: set[asyncio.Task[None]] = set()
+        self._carrying: set[asyncio.Task[None]] = set()
+        self._carried = 0
         self._stopping = False
-        self.verdicts: Counter[Verdict] = Counter()
-        """How many pushes ended in which verdict since the process began."""
-        self.reasons: Counter[str] = Counter()
-        """How many refusals by APNs' reason."""
-        self.broadcasts: Counter[Outcome] = Counter()
-        """How many broadcasts ended how."""
-        self.to_wire = Durations()
-        """From the commit that made pushes due to their first writing."""
-        self.to_verdict = Durations()
-        """And to the commit of what became of them."""
+        self.tally = Tally()
+        self._courier = Courier(
+            store,
+            pushes,
+            apps,
+            settlement,
+            self.tally,
+            clock=clock,
+            deadline=settings.push_deadline,
+            put_off=lambda tx, parcel: self._put_off(tx, parcel.as_chunk()),
+            wake=wake,
+        )
 
     async def run(self) -> None:
         """Recover what a dead sender left, then send until cancelled."""
@@ -143,11 +157,17 @@ class Sender:
         if not assists:
             self._owner = uuid.uuid4().hex  # another one for each run: a run that failed has left its leases behind
             await self._store.write(lambda tx: self._recover(tx, self._clock()))
-        async with asyncio.TaskGroup() as group:
-            for work in () if assists else (self._reclaim, self._spread):
-                group.create_task(work())
-            for lane in self._settings.lanes:
-                group.create_task(self._empty(lane))
+        self._carried = 0
+        try:
+            async with asyncio.TaskGroup() as group:
+                for work in () if assists else (self._reclaim, self._spread):
+                    group.create_task(work())
+                for lane in self._settings.lanes:
+                    group.create_task(self._empty(lane, group))
+                lease = Millis(int(self._settings.lease * 1000))
+                self._handover.open(self._owner, lease, self._room, lambda parcels: self._carry(parcels, group))
+        finally:
+            self._handover.close()
 
     async def finish(self, within: float) -> None:
         """Claim nothing more, and wait at most that many seconds until what is in flight is settled.
@@ -155,8 +175,9 @@ class Sender:
         A start whose answer is not waited for may have worked: nobody knows afterwards (architecture, invariant 4).
         """
         self._stopping = True
-        if self._busy:
-            await asyncio.wait(self._busy, timeout=within)
+        self._handover.room = self._room
+        if self._busy or self._carrying:
+            await asyncio.wait(self._busy | self._carrying, timeout=within)
 
     def unknown_start(self, tx: Transaction, timer: Timer, now: Millis) -> None:
         """A start's answer was lost a while ago: see what the devices have reported since."""
@@ -192,36 +213,64 @@ class Sender:
             due = await self._store.read(lambda tx: tx.outbox.next_plan_due())
             await self._nap("plans", self._until(due))
 
-    async def _empty(self, lane: Lane) -> None:
+    async def _empty(self, lane: Lane, group: asyncio.TaskGroup) -> None:
         most = self._settings.chunks_at_once[lane]
-        async with asyncio.TaskGroup() as group:
-            busy: set[asyncio.Task[None]] = set()
-            while True:
-                claimed = await self._claim(lane, most - len(busy)) if len(busy) < most else []
-                for one in claimed:
-                    task = group.create_task(self._send(one))
-                    for known in (busy, self._busy):
-                        known.add(task)
-                        task.add_done_callback(known.discard)
-                if len(busy) >= most:
-                    await asyncio.wait(busy, return_when=asyncio.FIRST_COMPLETED)
-                elif not claimed:
-                    due = await self._store.read(lambda tx: tx.outbox.next_due(lane))
-                    await self._nap(lane.name, self._until(due))
+        busy: set[asyncio.Task[None]] = set()
+        while not self._stopping:
+            if len(busy) >= most:
+                await asyncio.wait(busy, return_when=asyncio.FIRST_COMPLETED)
+                continue
+            if self._room <= 0:
+                await asyncio.wait(self._carrying, return_when=asyncio.FIRST_COMPLETED)
+                continue
+            wait = self._until(await self._store.read(lambda tx: tx.outbox.next_due(lane)))
+            if wait > 0:
+                await self._nap(lane.name, wait)
+                continue
+            parcels, claimed = await self._claim(lane, most - len(busy))
+            if parcels:
+                self._carry(parcels, group)
+            for one in claimed:
+                task = group.create_task(self._send(one))
+                for known in (busy, self._busy):
+                    known.add(task)
+                    task.add_done_callback(known.discard)
+
+    @property
+    def _room(self) -> int:
+        return 0 if self._stopping else self._settings.parcels_at_once - self._carried
+
+    def _carry(self, parcels: Sequence[Parcel], group: asyncio.TaskGroup) -> None:
+        """Have the courier carry them, beside all else."""
+        if self._stopping:  # they were committed a moment ago: the next sender takes their leases over
+            return
+        task = group.create_task(self._courier.carry(parcels))
+        self._carrying.add(task)
+        self._carried += len(parcels)
+        self._handover.room = self._room
+
+        def carried(task: asyncio.Task[None]) -> None:
+            self._carrying.discard(task)
+            self._carried -= len(parcels)
+            self._handover.room = self._room
+
+        task.add_done_callback(carried)
 
     def _until(self, due: Millis | None) -> float:
         wait = LONGEST_NAP if due is None else (due - self._clock()) / 1000
         return min(max(wait, 0.0), LONGEST_NAP)
 
-    async def _claim(self, lane: Lane, limit: int) -> list[Claimed]:
+    async def _claim(self, lane: Lane, limit: int) -> tuple[list[Parcel], list[Claimed]]:
         now = self._clock()
         until = Millis(now + int(self._settings.lease * 1000))
-        if self._stopping or not await self._store.read(lambda tx: (tx.outbox.next_due(lane) or now + 1) <= now):
-            return []
 
-        def work(tx: Transaction) -> list[Claimed]:
+        def work(tx: Transaction) -> tuple[list[Parcel], list[Claimed]]:
             chunks = tx.outbox.claim(self._owner, lane, now, until, limit)
-            return [one for one in (_claimed(tx, chunk) for chunk in chunks) if one is not None]
+            small = [one.chunk_id for one in chunks if one.size == 1 and not self._settlement.is_too_old(one, now)]
+            parcels = tx.parcels.read(small, now) if small else []
+            known = {one.chunk_id for one in parcels}
+            others = (_claimed(tx, chunk) for chunk in chunks if chunk.chunk_id not in known)
+            return parcels, [one for one in others if one is not None]
 
         return await self._store.write(work)
 
@@ -294,7 +343,7 @@ class Sender:
             lambda tx: self._settlement.settle(tx, claimed.chunk, claimed.revision, verdicts, answers, now, last=True)
         )
         for answer in answers:
-            self.broadcasts[answer.outcome] += 1
+            self.tally.broadcasts[answer.outcome] += 1
 
     async def _send_start(self, claimed: Claimed, default: Environment) -> None:
         """A start, window by window: each is on disk as "in flight" before it is sent, and never sent again blindly."""
@@ -421,21 +470,22 @@ class Sender:
             answers.take(shipment, outcomes)
             if not chunk.attempt:
                 for seconds, count in outcomes.waits:
-                    self.to_wire.add(waited + seconds, count)
+                    self.tally.to_wire.add(waited + seconds, count)
         return answers
 
     def _count(self, chunk: Chunk, framed: Framed, answers: Answers) -> None:
         """The verdicts are on disk."""
         sent = len(answers.accepted) + len(answers.others)
-        self.to_verdict.add((self._clock() - _due(chunk)) / 1000, sent)
+        tally = self.tally
+        tally.to_verdict.add((self._clock() - _due(chunk)) / 1000, sent)
         if answers.others:
             self._wake()  # what is sent again may be due before this lane's nap is over
-        self.verdicts.update(framed.verdicts.values())
-        self.verdicts[Verdict.ACCEPTED] += len(answers.accepted)
+        tally.verdicts.update(framed.verdicts.values())
+        tally.verdicts[Verdict.ACCEPTED] += len(answers.accepted)
         for answer in answers.others:
-            self.verdicts[Verdict[answer.outcome.name]] += 1
+            tally.verdicts[Verdict[answer.outcome.name]] += 1
             if answer.rejected is not None:
-                self.reasons[answer.rejected.reason] += 1
+                tally.reasons[answer.rejected.reason] += 1
 
 
 def _claimed(tx: Transaction, chunk: Chunk) -> Claimed | None:

@@ -103,7 +103,7 @@ class End:
 
 def start(activity: Activity, command: Start, now: Millis) -> tuple[Activity, Revision]:
     """A start joins a running activity or reopens an ended one; it never changes cards that are there."""
-    stamp = _next_stamp(activity, now)
+    stamp = next_stamp(activity.last_timestamp, now)
     revision = Revision(
         activity_id=activity.activity_id,
         number=RevisionNumber(activity.newest + 1),
@@ -141,7 +141,7 @@ def update(activity: Activity, command: Update, now: Millis) -> tuple[Activity, 
     On an ended activity it is accepted and reaches nobody: `end` cannot be undone (apple.md 4.5), and a card that
     joins late must get the end, not this.
     """
-    stamp = _next_stamp(activity, now)
+    stamp = next_stamp(activity.last_timestamp, now)
     revision = Revision(
         activity_id=activity.activity_id,
         number=RevisionNumber(activity.newest + 1),
@@ -168,7 +168,7 @@ def update(activity: Activity, command: Update, now: Millis) -> tuple[Activity, 
 
 def end(activity: Activity, command: End, now: Millis) -> tuple[Activity, Revision]:
     """An end closes the present run: its cards, and those that still join it, get this revision last."""
-    stamp = _next_stamp(activity, now)
+    stamp = next_stamp(activity.last_timestamp, now)
     state = command.state if command.state is not None else activity.state
     revision = Revision(
         activity_id=activity.activity_id,
@@ -199,7 +199,7 @@ def end(activity: Activity, command: End, now: Millis) -> tuple[Activity, Revisi
 
 def farewell(activity: Activity, now: Millis) -> tuple[Activity, Revision]:
     """An end for cards that newer ones have taken over: they leave at once, the activity goes on."""
-    stamp = _next_stamp(activity, now)
+    stamp = next_stamp(activity.last_timestamp, now)
     revision = Revision(
         activity_id=activity.activity_id,
         number=RevisionNumber(activity.newest + 1),
@@ -238,5 +238,6 @@ def framing_stamp(
     return Seconds(max(stamp, floor))
 
 
-def _next_stamp(activity: Activity, now: Millis) -> Seconds:
-    return Seconds(max(now // 1000, activity.last_timestamp + 1))
+def next_stamp(last_timestamp: Seconds, now: Millis) -> Seconds:
+    """The stamp of a new revision: the time, and above the last one in any case."""
+    return Seconds(max(now // 1000, last_timestamp + 1))

@@ -12,9 +12,11 @@ from enum import StrEnum
 from typing import Any, NewType, Self
 
 from skerry.domain.card import Card
+from skerry.domain.chunk import count_verdicts
 from skerry.domain.ids import ActivityId, AppId, CardNumber, DeviceId, Millis, RevisionNumber
 from skerry.domain.receipt import Settled
 from skerry.domain.revision import Revision, RevisionKind
+from skerry.domain.verdict import Verdict
 
 EventId = NewType("EventId", int)
 """Rising in the order of commits, over all apps; never used again."""
@@ -175,6 +177,18 @@ def settled(
     if found.misses:
         body["misses"] = dict(found.misses)
     return Event(app_id, EventKind.REVISION_SETTLED, at, activity_id, body=body)
+
+
+def updated_as_text(number: RevisionNumber, priority: int, *, alert: bool) -> str:
+    """The body of an accepted update, as JSON: for thousands at a time (see `revised`)."""
+    return f'{{"revision":{number},"priority":{priority},"alert":{"true" if alert else "false"}}}'
+
+
+def settled_alone(number: RevisionNumber, verdict: Verdict) -> str:
+    """The body of a revision whose one card has come to this verdict, as JSON (see `settled`)."""
+    counts = count_verdicts([(0, 0, bytes((verdict,)))])
+    told = ",".join(f'"{one.name.lower()}":{count}' for one, count in counts.items())
+    return f'{{"revision":{number},"verdicts":{{{told}}}}}'
 
 
 def of_card(app_id: AppId, kind: EventKind, card: Card, at: Millis, **body: Any) -> Event:

@@ -21,6 +21,8 @@ GROUP_ID_ATTRIBUTE = "netmeraGroupId"
 _LONGEST_CHANNEL = ChannelId("=" * 44)
 """Twice what APNs gives (24 characters, apple.md 5.2), though it promises no size."""
 
+_EVENTS = {kind: kind.event.encode() for kind in RevisionKind}
+
 _PLACEHOLDER = re.compile(rb"@\{([^{}\"\\]{1,64})\}")
 
 
@@ -43,7 +45,9 @@ def body(
         input_push_token: ask for an update token; understood from iOS 18 on (apple.md 4.1).
         channel: the new card listens on this channel instead; below iOS 18 it would not start.
     """
-    parts = [b'{"aps":{"timestamp":%d,"event":"%s"' % (timestamp, revision.kind.event.encode())]
+    shown = state if state is not None else revision.state
+    loud = alert if alert is not None else revision.alert
+    parts = []
     if revision.kind is RevisionKind.START:
         parts.append(b',"attributes-type":' + msgspec.json.encode(revision.attributes_type))
         parts.append(b',"attributes":' + (revision.attributes or b"{}"))
@@ -51,20 +55,42 @@ def body(
             parts.append(b',"input-push-channel":' + msgspec.json.encode(channel))
         elif input_push_token:
             parts.append(b',"input-push-token":1')
-    shown = state if state is not None else revision.state
-    if shown is not None:
-        parts.append(b',"content-state":' + shown)
-    loud = alert if alert is not None else revision.alert
-    if loud is not None:
-        parts.append(b',"alert":' + loud)
-    if revision.relevance is not None:
-        parts.append(b',"relevance-score":' + msgspec.json.encode(revision.relevance))
-    if revision.stale_date is not None:
-        parts.append(b',"stale-date":%d' % revision.stale_date)
-    if revision.dismissal_date is not None:
-        parts.append(b',"dismissal-date":%d' % revision.dismissal_date)
-    parts.append(b"}}")
-    return b"".join(parts)
+    return change(
+        revision.kind,
+        timestamp,
+        shown,
+        loud,
+        relevance=revision.relevance,
+        stale_date=revision.stale_date,
+        dismissal_date=revision.dismissal_date,
+        start=b"".join(parts),
+    )
+
+
+def change(
+    kind: RevisionKind,
+    timestamp: Seconds,
+    state: bytes | None,
+    alert: bytes | None = None,
+    *,
+    relevance: float | None = None,
+    stale_date: Seconds | None = None,
+    dismissal_date: Seconds | None = None,
+    start: bytes = b"",
+) -> bytes:
+    """The same from its parts; `start`: the members that only a start has."""
+    body = b'{"aps":{"timestamp":%d,"event":"%s"%s' % (timestamp, _EVENTS[kind], start)
+    if state is not None:
+        body += b',"content-state":' + state
+    if alert is not None:
+        body += b',"alert":' + alert
+    if relevance is not None:
+        body += b',"relevance-score":' + msgspec.json.encode(relevance)
+    if stale_date is not None:
+        body += b',"stale-date":%d' % stale_date
+    if dismissal_date is not None:
+        body += b',"dismissal-date":%d' % dismissal_date
+    return body + b"}}"
 
 
 def largest_body(revision: Revision) -> int:

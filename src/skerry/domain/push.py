@@ -81,7 +81,7 @@ Result: TypeAlias = Accepted[ValueT] | Rejected | NotProcessed | Unknown
 
 @dataclass(frozen=True, slots=True)
 class PushBatch:
-    """The same push to many tokens: shared headers, shared body, one token each.
+    """The same push to many tokens: shared headers, shared body (or `bodies`), one token each.
 
     `tokens` are lower-case hexadecimal strings. `expiration` is UNIX seconds, 0 for "try once, do not
     store", or None to leave the header out.
@@ -98,6 +98,12 @@ class PushBatch:
     deadline: float = 30.0
     """Seconds from submission after which a push that is not answered is `UNKNOWN` (written) or
     `NOT_PROCESSED` (not written)."""
+    bodies: Sequence[bytes] | None = None
+    """One for each token, instead of `body`: pushes of many activities that share their headers."""
+
+    def body_of(self, place: int) -> bytes:
+        """The body that the token at this place gets."""
+        return self.body if self.bodies is None else self.bodies[place]
 
 
 @dataclass(slots=True)

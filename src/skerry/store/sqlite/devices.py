@@ -14,6 +14,25 @@ _DEVICE = (
     " push_token, push_enabled, os_version, app_version, model, last_active_at FROM devices"
 )
 
+HOLDER_BY_START = """
+    SELECT device_id, dead_reason IS NOT NULL FROM start_tokens INDEXED BY ix_start_tokens_app_id_token
+    WHERE app_id = ? AND token = ?
+"""
+
+# Left to itself SQLite reads all activities of the app and looks for the token in the cards of each.
+HOLDER_BY_CARD = """
+    SELECT cards.device_id, 0 FROM cards INDEXED BY ix_cards_token CROSS JOIN activities USING (activity_id)
+    WHERE cards.token = ? AND activities.app_id = ?
+"""
+
+RELEASE_START = "DELETE FROM start_tokens WHERE app_id = ? AND device_id = ? AND token = ?"
+
+RELEASE_CARD = """
+    UPDATE cards INDEXED BY ix_cards_token SET token = NULL, status = 5, reason = 'TokenMoved'
+    WHERE device_id = ? AND token = ?
+    RETURNING activity_id, number
+"""
+
 
 class DeviceRecords:
     """Installations of apps."""
@@ -122,30 +141,17 @@ class DeviceRecords:
 
     def holder(self, app_id: AppId, token: str) -> tuple[DeviceId, bool] | None:
         """Which device holds a start or update token, and whether APNs has called it dead."""
-        row = self._connection.execute(
-            "SELECT device_id, dead_reason IS NOT NULL FROM start_tokens WHERE app_id = ? AND token = ?",
-            (app_id, token),
-        ).fetchone()
+        row = self._connection.execute(HOLDER_BY_START, (app_id, token)).fetchone()
         if row is None:
-            row = self._connection.execute(
-                "SELECT cards.device_id, 0 FROM cards JOIN activities USING (activity_id)"
-                " WHERE cards.token = ? AND activities.app_id = ?",
-                (token, app_id),
-            ).fetchone()
+            row = self._connection.execute(HOLDER_BY_CARD, (token, app_id)).fetchone()
         return None if row is None else (DeviceId(row[0]), bool(row[1]))
 
     def release_token(
         self, app_id: AppId, device_id: DeviceId, token: str
     ) -> list[tuple[ActivityId, CardNumber]]:  # fmt: skip
         """The token has moved to another installation: this one has it no more. Returns the cards that it was of."""
-        self._connection.execute(
-            "DELETE FROM start_tokens WHERE app_id = ? AND device_id = ? AND token = ?", (app_id, device_id, token)
-        )
-        return self._connection.execute(
-            "UPDATE cards SET token = NULL, status = 5, reason = 'TokenMoved' WHERE device_id = ? AND token = ?"
-            " RETURNING activity_id, number",
-            (device_id, token),
-        ).fetchall()
+        self._connection.execute(RELEASE_START, (app_id, device_id, token))
+        return self._connection.execute(RELEASE_CARD, (device_id, token)).fetchall()
 
     def push_tokens(self, app_id: AppId, maximum: int, offset: int) -> tuple[int, list[str]]:
         """How many devices have an ordinary token, and some of the tokens."""

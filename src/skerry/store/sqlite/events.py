@@ -1,25 +1,22 @@
-"""Events: gathered while works run, and written with one statement before the commit that they share.
+"""Events: gathered while works run, and written many at a time before the commit that they share (see `rows`).
 
-`sqlite3` lets go of the interpreter at every row it inserts, and has to get it back from a busy event loop; a list that
-travels as one JSON text lets go once. The events of a commit are in its transaction all the same.
+The events of a commit are in its transaction all the same.
 """
 
 import sqlite3
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from skerry.domain.event import Event, EventFilter, EventId, EventKind, EventPage, EventSpan, RecordedEvent
 from skerry.domain.ids import ActivityId, AppId, CardNumber, Millis
+from skerry.store.sqlite.rows import Rows
 
 WINDOW = 5_000
 """Events that one reading looks at, wanted or not: some milliseconds of a reader."""
 
-ADD_MANY = """
-    INSERT INTO events (app_id, kind, at, activity_id, card, device_id, body)
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6
-    FROM json_each(?)
-"""
+ADD_MANY = Rows("INSERT INTO events (app_id, kind, at, activity_id, card, device_id, body) VALUES {rows}", 7)
 
 SPAN = "SELECT (SELECT min(event_id) FROM events), (SELECT max(event_id) FROM events)"
 
@@ -102,6 +99,13 @@ class EventRecords:
             )
         )
 
+    def add_many(self, kind: EventKind, at: Millis, activities: Iterable[tuple[AppId, ActivityId, str]]) -> None:
+        """The same of many activities: the app, the activity, and the event's body as JSON."""
+        value = kind.value
+        self._gathered += [
+            (app_id, value, at, activity_id, None, None, body) for app_id, activity_id, body in activities
+        ]
+
     # For the writer
 
     def mark(self) -> int:
@@ -116,7 +120,7 @@ class EventRecords:
         """Write what was gathered, before the commit; returns whether there was any."""
         if not self._gathered:
             return False
-        self._connection.execute(ADD_MANY, (msgspec.json.encode(self._gathered).decode(),))
+        ADD_MANY.execute(self._connection, self._gathered)
         self._gathered.clear()
         return True
 

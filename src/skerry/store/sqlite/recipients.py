@@ -42,10 +42,16 @@ START_RECIPIENTS = f"""
     WHERE cards.activity_id = ?3 AND cards.number BETWEEN ?4 AND ?5
 """
 
+_CARD = f"""
+    'number', cards.number, 'device_id', cards.device_id, 'status', cards.status,
+    'on_channel', cards.on_channel, 'token', cards.token, {_DEVICE}
+"""
+
+CARD = f"iif(cards.number IS NULL, NULL, json_object({_CARD}))"
+"""A card as a value among others, where `cards` and `devices` are joined; NULL where there is none."""
+
 CARD_RECIPIENTS = f"""
-    SELECT json_group_array(json_object(
-        'number', cards.number, 'device_id', cards.device_id, 'status', cards.status,
-        'on_channel', cards.on_channel, 'token', cards.token, {_DEVICE}))
+    SELECT json_group_array(json_object({_CARD}))
     FROM cards
     LEFT JOIN devices ON devices.device_id = cards.device_id
     WHERE cards.activity_id = ?1 AND cards.number BETWEEN ?2 AND ?3

@@ -15,8 +15,10 @@ from skerry.store.sqlite.devices import DeviceRecords
 from skerry.store.sqlite.events import EventRecords
 from skerry.store.sqlite.notifications import NotificationRecords
 from skerry.store.sqlite.outbox import OutboxRecords
+from skerry.store.sqlite.parcels import ParcelRecords
 from skerry.store.sqlite.receipts import ReceiptRecords
 from skerry.store.sqlite.rejections import RejectionRecords
+from skerry.store.sqlite.rounds import RoundRecords
 from skerry.store.sqlite.segments import SegmentRecords
 from skerry.store.sqlite.senders import SenderRecords
 from skerry.store.sqlite.timers import TimerRecords
@@ -76,6 +78,16 @@ class SqliteTransaction:
     def senders(self) -> SenderRecords:
         """Processes that send beside the service."""
         return SenderRecords(self.connection)
+
+    @cached_property
+    def parcels(self) -> ParcelRecords:
+        """Chunks of one card, many at a time."""
+        return ParcelRecords(self.connection, self._clock)
+
+    @cached_property
+    def rounds(self) -> RoundRecords:
+        """Updates of many activities at a time."""
+        return RoundRecords(self.connection)
 
     @cached_property
     def rejections(self) -> RejectionRecords:

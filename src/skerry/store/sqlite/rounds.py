@@ -1,0 +1,98 @@
+"""Rounds: many activities looked at by one statement, and their updates stored by two."""
+
+import sqlite3
+from collections.abc import Sequence
+
+import msgspec
+
+from skerry.domain.chunk import ChunkState
+from skerry.domain.ids import AppId, GroupId, Millis
+from skerry.domain.revision import RevisionKind
+from skerry.domain.round import Change, Seen
+from skerry.store.sqlite import recipients
+from skerry.store.sqlite.rows import Rows
+
+# The names are looked up in their order; all that comes back is one JSON text, for the reason that `cards` gives.
+_LOOK = f"""
+    SELECT json_group_array(json_array(
+        wanted.key, activities.activity_id, activities.phase, activities.newest, activities.last_timestamp,
+        activities.first_card, activities.next_card, activities.ends_at,
+        EXISTS (
+            SELECT 1 FROM chunks INDEXED BY ix_chunks_waiting
+            WHERE chunks.state = {int(ChunkState.READY)} AND chunks.activity_id = activities.activity_id),
+        EXISTS (SELECT 1 FROM channels WHERE channels.activity_id = activities.activity_id),
+        {recipients.CARD}{{columns}}))
+    FROM json_each(?2) AS wanted
+    CROSS JOIN activity_names ON activity_names.app_id = ?1 AND activity_names.group_id = wanted.value
+    CROSS JOIN activities ON activities.activity_id = activity_names.activity_id
+    LEFT JOIN cards ON cards.activity_id = activities.activity_id AND cards.number = activities.first_card
+        AND activities.next_card = activities.first_card + 1
+    LEFT JOIN devices ON devices.device_id = cards.device_id
+    {{joins}}
+"""
+
+LOOK = _LOOK.format(columns="", joins="")
+
+LOOK_AT_WANTED = _LOOK.format(
+    columns=""",
+        iif(desired.activity_id IS NULL, NULL, json_array(
+            hex(desired.digest), desired.audience IS NULL AND desired.policies = ?3, desired.version, desired.pushed_at,
+            desired.spent, desired.spent_at))""",
+    joins="LEFT JOIN desired ON desired.activity_id = activities.activity_id",
+)
+
+ADD_REVISIONS = Rows(
+    """
+    INSERT INTO revisions (
+        activity_id, number, kind, timestamp, created_at, state, alert, priority, stale_date, relevance
+    ) VALUES {rows}
+    """,
+    10,
+)
+
+ADVANCE = Rows(
+    """
+    UPDATE activities SET state = new.column2, newest = new.column3, newest_state = new.column3,
+        last_timestamp = new.column4
+    FROM (VALUES {rows}) AS new WHERE activities.activity_id = new.column1
+    """,
+    4,
+)
+
+_seen = msgspec.json.Decoder(list[Seen], strict=False)  # not strict: SQLite's booleans are 0 and 1
+
+
+class RoundRecords:
+    """`activities.ports.RoundRecords` on SQLite."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def look(self, app_id: AppId, group_ids: Sequence[GroupId], simple: bytes | None = None) -> list[Seen]:
+        """The activities of these names, where there are any.
+
+        `simple`: the encoded policies that hold where nobody says any; then what is wanted of them is looked at too.
+        """
+        names = msgspec.json.encode(group_ids).decode()
+        if simple is None:
+            row = self._connection.execute(LOOK, (app_id, names)).fetchone()
+        else:
+            row = self._connection.execute(LOOK_AT_WANTED, (app_id, names, simple)).fetchone()
+        return _seen.decode(row[0])
+
+    def advance(self, changes: Sequence[Change], now: Millis) -> None:
+        """Store the updates: each is its activity's newest revision and state from here on."""
+        kind = int(RevisionKind.UPDATE)
+        ADD_REVISIONS.execute(
+            self._connection,
+            [
+                (
+                    one.seen.activity_id, one.number, kind, one.timestamp, now, one.state, one.alert, one.priority,
+                    one.stale_date, one.relevance,
+                )
+                for one in changes
+            ],
+        )  # fmt: skip
+        ADVANCE.execute(
+            self._connection, [(one.seen.activity_id, one.state, one.number, one.timestamp) for one in changes]
+        )

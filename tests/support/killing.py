@@ -1,0 +1,59 @@
+"""`kill -9` of a service that `run_dev` brings up again, and callers that live with it."""
+
+import asyncio
+import random
+from contextlib import suppress
+from typing import Any
+
+import httpx2
+import pytest
+
+from skerry.cli.dev import DevService
+
+
+async def persistently(client: httpx2.AsyncClient, operation: str, body: dict[str, Any]) -> None:
+    """As a backend does: try again until it is answered; only an answer counts."""
+    while True:
+        try:
+            answer = await client.post(f"/rest/3.0/{operation}", json=body)
+        except httpx2.HTTPError:
+            await asyncio.sleep(0.05)
+            continue
+        assert answer.status_code == 200, answer.text
+        return
+
+
+async def kill_at_random(service: DevService, client: httpx2.AsyncClient, dice: random.Random, kills: int) -> None:
+    """Mostly in the middle of its work, sometimes while it comes up again."""
+    for _ in range(kills):
+        if dice.random() < 0.75:
+            await answering(client)
+        await asyncio.sleep(dice.uniform(0.02, 1.2))
+        killed = service.process
+        killed.kill()
+        while service.process is killed:
+            await asyncio.sleep(0.01)
+        service.restarts = 0  # the parent's back-off is for services that cannot start
+
+
+async def answering(client: httpx2.AsyncClient) -> None:
+    while True:
+        with suppress(httpx2.HTTPError):
+            await client.get("/healthz")
+            return
+        await asyncio.sleep(0.02)
+
+
+def be_patient(monkeypatch: pytest.MonkeyPatch, seconds: int) -> None:
+    """Lost answers are looked at when even a busy machine has brought in what all phones had to report.
+
+    Sooner, phones that were started and could not say so yet would be started again, as invariant 4 has it. Outside of
+    tests the service waits for five minutes.
+    """
+    monkeypatch.setenv("SKERRY_DELIVERY__UNKNOWN_START_AFTER_S", str(seconds))
+
+
+async def registered(client: httpx2.AsyncClient) -> int:
+    text = (await client.get("/metrics")).text
+    line = 'skerry_http_requests_total{operation="reportEvents",status="200"} '
+    return next((int(float(one[len(line) :])) for one in text.splitlines() if one.startswith(line)), 0)
