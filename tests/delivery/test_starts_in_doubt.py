@@ -12,9 +12,10 @@ from skerry.domain.activity import End
 from skerry.domain.audience import Audience
 from skerry.domain.desired import Desired, Policies, Routing, Swipe
 from skerry.domain.ids import GroupId, Millis
-from skerry.domain.push import Outcome, Rejected
+from skerry.domain.push import Outcome, Outcomes, PushBatch, Rejected, Route
 from skerry.simulator.phone.card import Card
 from skerry.simulator.phone.reports import ReportPolicy, ReportRule
+from skerry.simulator.phone.rules import PhoneRules
 
 GROUP = GroupId("match")
 LOST = Mishap(Outcome.UNKNOWN, arrives=False)
@@ -148,3 +149,25 @@ async def test_a_swipe_that_counts_for_a_time_is_not_forgotten_without_a_revisio
     await put(service, 2, **after)
     await pass_minutes(service, 1)
     assert [card.content_state for card in running(service)] == [b'{"n":2}']
+
+
+class ReplacingApple(Apple):
+    """Before it has looked at the first start, the phone gets a new start token and the app has said so."""
+
+    async def send(self, route: Route, batch: PushBatch) -> Outcomes:
+        if not self.counts:
+            (phone,) = self.world.phones.values()
+            self.world.act(phone.id, lambda one, now: one.rotate_start_token(now))
+            assert isinstance(self.world.reporter, VirtualService)
+            await self.world.reporter.take_reports()
+        return await super().send(route, batch)
+
+
+async def test_a_start_whose_token_was_replaced_on_its_way_goes_to_the_new_one(tmp_path: Path) -> None:
+    rules = PhoneRules(rotated_token_lives_s=0.0)
+    async with stepped_service(tmp_path, "0", ReplacingApple, rules=rules) as service:
+        (phone,) = service.world.add_phones(1)
+        await service.quiet()
+        await put(service)
+        await pass_minutes(service, 5)
+        assert [card.content_state for card in phone.cards] == [b'{"n":1}']

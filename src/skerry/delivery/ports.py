@@ -207,6 +207,9 @@ class DeviceRecords(Protocol):
     ) -> bool:
         """APNs called this start token dead; kept where it was registered after `invalid_since`. Whether it is lost."""
 
+    def current_start_token(self, app_id: AppId, device_id: DeviceId, attributes_type: str) -> str | None:
+        """The live token that a start of this type is pushed to now; None: there is none."""
+
 
 class CardRecords(Protocol):
     """Cards and revisions, as far as delivery changes or reads them."""

@@ -182,8 +182,26 @@ class Settlement:
             verdict, delay = self._again(chunk, treatment.delay, Verdict.REJECTED, now)
             if verdict is Verdict.RETRY:
                 return verdict, delay
-        self._refuse(tx, chunk, revision, one, rejected, now, dead=treatment.cure is Cure.DROP_TOKEN)
+        dead = treatment.cure is Cure.DROP_TOKEN
+        if dead and revision.kind is RevisionKind.START and self._has_another(tx, chunk, revision, one, rejected, now):
+            return Verdict.RETRY, 0.0
+        self._refuse(tx, chunk, revision, one, rejected, now, dead=dead)
         return Verdict.REJECTED, None
+
+    def _has_another(
+        self, tx: Transaction, chunk: Chunk, revision: Revision, one: Recipient, rejected: Rejected, now: Millis
+    ) -> bool:
+        """Forget a dead start token; whether the device has another one, reported while this one was being sent to.
+
+        Nobody else would start it then: when that report came it was starting.
+        """
+        if one.token is None:
+            return False
+        if tx.devices.lose_start_token(one.device_id, one.token, rejected.reason, rejected.invalid_since, now):
+            body = {"reason": rejected.reason}
+            tx.events.add(Event(chunk.app_id, EventKind.START_TOKEN_LOST, now, device_id=one.device_id, body=body))
+        current = tx.devices.current_start_token(chunk.app_id, one.device_id, revision.attributes_type or "")
+        return current is not None and current != one.token
 
     def _refuse(
         self,
@@ -201,11 +219,6 @@ class Settlement:
         if card is None or one.token is None:
             return
         if revision.kind is RevisionKind.START:
-            if dead and tx.devices.lose_start_token(
-                one.device_id, one.token, rejected.reason, rejected.invalid_since, now
-            ):
-                body = {"reason": rejected.reason}
-                tx.events.add(Event(chunk.app_id, EventKind.START_TOKEN_LOST, now, device_id=one.device_id, body=body))
             _save_fate(tx, chunk.app_id, card, refuse_start(card, rejected.reason, now), now)
         elif dead:
             lost = lose_token(card, one.token, rejected.reason, rejected.invalid_since, now)

@@ -203,6 +203,15 @@ class DeviceRecords:
         )
         return cursor.rowcount > 0
 
+    def current_start_token(self, app_id: AppId, device_id: DeviceId, attributes_type: str) -> str | None:
+        """The live token that a start of this type is pushed to now: the typed one before the untyped one."""
+        row = self._connection.execute(
+            "SELECT token FROM start_tokens WHERE app_id = ? AND device_id = ? AND attributes_type IN (?, '')"
+            " AND dead_reason IS NULL ORDER BY attributes_type = '' LIMIT 1",
+            (app_id, device_id, attributes_type),
+        ).fetchone()
+        return None if row is None else str(row[0])
+
     def _one(self, where: str, *values: Any) -> Device | None:
         row = self._connection.execute(f"{_DEVICE} {where}", values).fetchone()
         return None if row is None else _device(row)
