@@ -31,7 +31,9 @@ from skerry.delivery.planner import Planner
 from skerry.delivery.ports import Transaction
 from skerry.delivery.sender import Sender, SenderSettings
 from skerry.delivery.settlement import Settlement
+from skerry.delivery.tokenless import NoTokenSettings
 from skerry.domain.chunk import Lane
+from skerry.domain.desired import NoToken
 from skerry.domain.ids import Millis
 from skerry.domain.timer import TimerKind
 from skerry.domain.unit_of_work import UnitOfWork
@@ -243,6 +245,7 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
             {
                 TimerKind.PLANNED_END: activities.planned_end,
                 TimerKind.UNKNOWN_START: sender.unknown_start,
+                TimerKind.NO_TOKEN: sender.no_token,
                 TimerKind.SILENCE: desired.silent,
                 TimerKind.RENEWAL: renewal.renew,
                 TimerKind.FAREWELL: renewal.say_farewell,
@@ -380,13 +383,18 @@ def _retry(settings: Settings) -> RetryPolicy:
 
 
 def _sender(settings: Settings) -> SenderSettings:
-    delivery = settings.delivery
+    delivery, activities = settings.delivery, settings.activities
     large = LARGE_CHUNKS if delivery.processes == 1 else LARGE_CHUNKS // 4  # who takes all leaves nothing to share
     return SenderSettings(
         chunks_at_once={Lane.SMALL: 256, Lane.LARGE: large},
         lease=delivery.lease_s,
         start_window=delivery.start_window,
         push_deadline=delivery.push_deadline_s,
+        no_token=NoTokenSettings(
+            NoToken(activities.no_token),
+            Millis(int(activities.no_token_after_s * 1000)),
+            activities.no_token_again_most,
+        ),
     )
 
 

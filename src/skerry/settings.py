@@ -141,6 +141,17 @@ class Activities(Section):
     stale_after_s: float | None = Field(
         7_200.0, gt=0, description="Seconds after its last revision when a card is shown as stale."
     )
+    no_token: Literal["wait", "lost", "again"] = Field(
+        "lost",
+        description="What becomes of a card whose start APNs has taken and whose device never reports an update token:"
+        " it waits on, is given up as lost (and is live should the device report it after all), or is started again and"
+        " then given up. `again` is never sent to a device that may have reported anything since. Still, a phone that"
+        " has shown the first card without waking the app then shows two, and only one of them is ever updated.",
+    )
+    no_token_after_s: float = Field(
+        28_800.0, gt=0, description="Seconds after a start when that is decided, and up to a tenth more."
+    )
+    no_token_again_most: int = Field(1, ge=1, le=5, description="Starts that follow the first, with `again`.")
 
 
 class Apns(Section):

@@ -248,6 +248,7 @@ class VirtualService:
             {
                 TimerKind.PLANNED_END: self.activities.planned_end,
                 TimerKind.UNKNOWN_START: self.sender.unknown_start,
+                TimerKind.NO_TOKEN: self.sender.no_token,
                 TimerKind.SILENCE: self.desired.silent,
                 TimerKind.RENEWAL: renewal.renew,
                 TimerKind.FAREWELL: renewal.say_farewell,

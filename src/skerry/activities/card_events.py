@@ -124,7 +124,7 @@ class CardEvents:
         """Which of these devices has a card of the group, or waits for a name; the first that fits best."""
         for device_id in devices:
             card = self._named_card(tx, app_id, device_id, group_id)
-            if card is not None and not card.status.is_over:
+            if card is not None and (card.awaits_token or not card.status.is_over):
                 return device_id
         waiting = [one for one in devices if len(tx.activities.nameless_starting(app_id, one)) == 1]
         return waiting[0] if len(waiting) == 1 else None
@@ -199,7 +199,7 @@ class CardEvents:
 
         A card that still waits for its end, or for a token to send it to, is the one the report speaks of.
         """
-        if card.number >= activity.first_card or card.status is CardStatus.STARTING or card.token == event.token:
+        if card.number >= activity.first_card or card.awaits_token or card.token == event.token:
             return False
         if card.status.is_over:
             return event.time > (card.closed_at or 0)

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from skerry.domain.activity import Activity
 from skerry.domain.audience import Audience
-from skerry.domain.card import Card
+from skerry.domain.card import Card, SilentCard
 from skerry.domain.channel import ActivityChannel, Broadcast, Channel, Published, StoragePolicy
 from skerry.domain.chunk import Chunk, Depth, Lane, Recipient
 from skerry.domain.desired import Standing
@@ -255,6 +255,12 @@ class CardRecords(Protocol):
 
     def unlisten(self, activity_id: ActivityId, numbers: Sequence[CardNumber]) -> None:
         """These cards are being started without a channel, though an earlier attempt was to use one."""
+
+    def without_token(self, activity_id: ActivityId, first: CardNumber, last: CardNumber) -> list[SilentCard]:
+        """The cards from `first` to `last` that are starting, listen on no channel, and have no token; by number."""
+
+    def lose_starts(self, activity_id: ActivityId, numbers: Sequence[CardNumber], reason: str) -> None:
+        """These starts are given up as lost, though their devices may still report them."""
 
     def swiped_on(
         self, activity_id: ActivityId, first: CardNumber, devices: Sequence[DeviceId], since: Millis

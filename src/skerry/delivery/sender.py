@@ -18,6 +18,7 @@ from skerry.delivery.planner import Planner
 from skerry.delivery.ports import AppDirectory, PushService, Transaction
 from skerry.delivery.settlement import Answer, Settlement
 from skerry.delivery.tally import Tally
+from skerry.delivery.tokenless import NoTokenSettings, Tokenless
 from skerry.domain import payload
 from skerry.domain.activity import Activity, Phase, framing_stamp
 from skerry.domain.card import CardStatus
@@ -54,6 +55,7 @@ class SenderSettings:
     push_deadline: float = 30.0
     no_key_delay: float = 60.0
     """When to look again at an app that has no APNs key yet."""
+    no_token: NoTokenSettings = field(default_factory=NoTokenSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,7 @@ class Sender:
         self._settlement = settlement
         self._channels = channels
         self._settings = settings
+        self._tokenless = Tokenless(settings.no_token)
         self._clock = clock
         self._nap = nap
         self._wake = wake
@@ -186,6 +189,10 @@ class Sender:
             self._settlement.resolve_unknown(tx, chunk, now)
         elif chunk is not None:
             tx.timers.set(timer.kind, timer.activity_id, timer.subject, Millis(now + 1_000))
+
+    def no_token(self, tx: Transaction, timer: Timer, now: Millis) -> None:
+        """A start was taken a while ago: see whose device has said no update token since."""
+        self._tokenless.look(tx, timer, now)
 
     def _recover(self, tx: Transaction, now: Millis) -> None:
         tx.senders.forget_silent(Millis(now - SILENT_AFTER))
@@ -407,6 +414,9 @@ class Sender:
                 tx, chunk, claimed.revision, framed.verdicts, answers.others, now, last=last, accepted=answers.accepted
             )
             accepted = [n for n in framed.listening if settled.verdicts[n - chunk.first] == Verdict.ACCEPTED]
+            unwatched = last or Verdict.ACCEPTED not in chunk.verdicts
+            if unwatched and settled.verdicts.count(Verdict.ACCEPTED) > len(accepted):
+                self._tokenless.watch(tx, chunk, now)
             if accepted:
                 tx.activities.listen(chunk.activity_id, accepted, live=True)
                 current = tx.activities.get(chunk.activity_id)

@@ -13,6 +13,9 @@ from skerry.domain.ids import ActivityId, CardNumber, DeviceId, Millis, Revision
 NO_ANSWER: Final = "NoAnswer"
 """Our word for a start that was written and never answered: of a card that still starts, the one before this."""
 
+NO_TOKEN: Final = "NoToken"  # noqa: S105 - a reason
+"""Our word for a card that was started, as far as APNs says, and whose device has never said an update token."""
+
 RUNS_FOR: Millis = Millis(8 * 3600 * 1000)
 """Apple's limit for an activity. A card that was not heard of for longer runs no more: iOS need not wake its app to
 say so. Until then one whose token never came runs, for all we know."""
@@ -30,7 +33,7 @@ class CardStatus(IntEnum):
     DISMISSED = 4
     """Closed on the phone while the activity ran: a person's answer."""
     LOST = 5
-    """Cannot be reached: its start was refused, or its token is dead and no newer one was reported."""
+    """Cannot be reached: its start was refused, no token ever came, or its token is dead and there is no newer one."""
     MOVED = 6
     """The device gave it a name that belongs to another activity; it lives on there."""
     RENEWED = 7
@@ -60,6 +63,22 @@ class Card:
     """When it was over; of a live or renewed one: when a close was said that may be its own or its successor's."""
     reason: str | None = None
     """Why it is over, in the words of Apple's reason or ours; while it starts, why it is being started again."""
+
+    @property
+    def awaits_token(self) -> bool:
+        """It may be on the phone, and its first token may still come: also where it was given up for want of one."""
+        given_up = self.status is CardStatus.LOST and self.reason == NO_TOKEN
+        return self.status is CardStatus.STARTING or given_up
+
+
+@dataclass(frozen=True, slots=True)
+class SilentCard:
+    """A card that was started and has no token."""
+
+    number: CardNumber
+    device_id: DeviceId
+    may_have_reported: bool
+    """The device may have said something since the card was made, though not the card's token."""
 
 
 class TokenReport(IntEnum):

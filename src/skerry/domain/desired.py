@@ -50,6 +50,17 @@ class Routing(StrEnum):
     CHANNEL = "channel"
 
 
+class NoToken(StrEnum):
+    """What becomes of a card whose start APNs has taken, and whose device never says an update token."""
+
+    WAIT = "wait"
+    """It stays as it is; the newest state is held for it."""
+    LOST = "lost"
+    """It is given up. The device may still report it: then it is live, with the newest state."""
+    AGAIN = "again"
+    """It is started once more, where the device cannot have reported anything since; then given up."""
+
+
 @dataclass(frozen=True, slots=True)
 class Policies:
     """How an activity lives. Durations in milliseconds; None: never."""
@@ -70,6 +81,10 @@ class Policies:
     """Go on in new cards shortly before Apple's eight hours are over."""
     late_joiners: bool = True
     """Start the activity on devices that come to match the audience later."""
+    no_token: NoToken | None = None
+    """None: as the service says."""
+    no_token_after: Millis | None = None
+    """After the start; None: as the service says."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,10 @@ def is_modern(os_version: str | None) -> bool:
     return major.isascii() and major.isdecimal() and int(major) >= 18  # noqa: PLR2004 - iOS 18
 
 
+ACTIVE_STEP = 3_600_000
+"""Milliseconds by which `last_active_at` has to be wrong before it alone is worth a write."""
+
+
 @dataclass(frozen=True, slots=True)
 class Device:
     """One installation of an app."""
@@ -53,6 +57,7 @@ class Device:
     app_version: str | None = None
     model: str | None = None
     last_active_at: Millis = Millis(0)
+    """Up to `ACTIVE_STEP` before its last report."""
 
 
 class DeviceEventKind(StrEnum):

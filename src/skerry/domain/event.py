@@ -58,7 +58,10 @@ class EventKind(StrEnum):
         "A card was closed on the device after its activity had ended, or a newer card had taken over.",
     )
     CARD_REFUSED = "card.refused", "A start was refused for good, or given up: the card never came to be."
-    CARD_LOST = "card.lost", "APNs called a card's update token dead: it cannot be updated any more."
+    CARD_LOST = (
+        "card.lost",
+        "A card cannot be updated: APNs called its update token dead, or its device has never reported one.",
+    )
     START_TOKEN_REPORTED = (
         "start_token.reported",
         "A device reported a new start token: activities can be started on it.",

@@ -17,6 +17,8 @@ class TimerKind(IntEnum):
     """Start newer cards for those that come near Apple's limit; the subject is the last card that was seen to."""
     FAREWELL = 5
     """End the cards that newer ones have taken over; the subject is the farewell's revision."""
+    NO_TOKEN = 9
+    """Look at starts that APNs has taken: whose device has said no update token? The subject is the chunk."""
     SILENCE = 3
     """End the activity: its caller has said nothing for as long as it allowed itself."""
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Generic, TypeVar
 
 from skerry.domain.device import (
+    ACTIVE_STEP,
     Device,
     DeviceEvent,
     DeviceEventKind,
@@ -27,8 +28,6 @@ TxT = TypeVar("TxT", bound=Transaction)
 
 ACCEPTED, REPEATED, STALE = "accepted", "repeated", "stale"
 TAKEN = "refused: the token belongs to another installation"
-ACTIVE_STEP = 3_600_000
-"""Milliseconds by which `last_active_at` has to be wrong before it alone is worth a write; but see `_was_overtaken`."""
 
 
 class Reports(Generic[TxT]):

@@ -336,7 +336,13 @@ cards = Table(
     PrimaryKeyConstraint("activity_id", "number"),
     Index("ix_cards_device_id", "device_id", "activity_id"),
     Index("ix_cards_token", "token", sqlite_where=text("token IS NOT NULL")),
-    Index("ix_cards_gone", "activity_id", "number", sqlite_where=text("status IN (4, 5)")),
+    # Swiped away, or given up without an answer: whom a later revision may start again.
+    Index(
+        "ix_cards_gone",
+        "activity_id",
+        "number",
+        sqlite_where=text("status = 4 OR (status = 5 AND reason = 'NoAnswer')"),
+    ),
     **CLUSTERED,
 )
 

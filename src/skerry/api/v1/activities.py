@@ -11,7 +11,7 @@ from skerry.api.v1.audiences import read_audience
 from skerry.api.v1.reading import Body, object_bytes, refused, seconds, text
 from skerry.domain.activity import Activity, End, Phase
 from skerry.domain.card import CardStatus
-from skerry.domain.desired import Desired, Policies, Priority, Routing, Swipe
+from skerry.domain.desired import Desired, NoToken, Policies, Priority, Routing, Swipe
 from skerry.domain.ids import GroupId, Millis
 from skerry.domain.receipt import ActivityReceipt, CardReceipt, RevisionReceipt
 from skerry.domain.revision import RevisionKind
@@ -56,6 +56,8 @@ class PutBody(Body):
     frequent_updates: bool = False
     renew: bool = False
     late_joiners: bool = True
+    no_token: Literal["wait", "lost", "again"] | None = None
+    no_token_after: timedelta | None = None
 
 
 class EndBody(Body):
@@ -135,6 +137,8 @@ def _policies(body: PutBody) -> Policies:
         renew=body.renew,
         late_joiners=body.late_joiners,
         dismiss_at=seconds(body.dismiss_at, "dismiss_at"),
+        no_token=None if body.no_token is None else NoToken(body.no_token),
+        no_token_after=_millis(body.no_token_after, "no_token_after"),
     )
 
 

@@ -54,6 +54,12 @@ PUT: Schema = (
         frequent_updates=BOOLEAN | {"description": "The app has NSSupportsLiveActivitiesFrequentUpdates."},
         renew=BOOLEAN | {"description": "Go on in new cards shortly before Apple's eight hours are over."},
         late_joiners=BOOLEAN | {"description": "Start it on devices that come to match the audience later."},
+        no_token={"enum": ["wait", "lost", "again"]}
+        | {
+            "description": "What becomes of a card whose device never reports its update token. The setting"
+            " `activities.no_token` explains it, and holds where this is left out. `again` may show a second card."
+        },
+        no_token_after=DURATION,
     )
     | _CLOSED
 )

@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from skerry.domain.audience import Audience
-from skerry.domain.card import CardStatus
+from skerry.domain.card import NO_TOKEN, CardStatus
 from skerry.domain.ids import AppId, DeviceId, Millis
 from skerry.domain.plan import AudienceSlice, Reachable
 from skerry.domain.preview import MOST_SAMPLES, Count, Doubt, NotStartable, Preview, Run, Sample
@@ -35,7 +35,9 @@ STARTABLE = (
 )
 RUNNING = (
     "SELECT device_id FROM cards WHERE activity_id = ? AND number >= ?"
-    f" AND status IN ({int(CardStatus.LIVE)}, {int(CardStatus.STARTING)}) AND coalesce(registered_at, created_at) >= ?"
+    f" AND (status IN ({int(CardStatus.LIVE)}, {int(CardStatus.STARTING)})"
+    f" OR (status = {int(CardStatus.LOST)} AND reason = '{NO_TOKEN}'))"
+    " AND coalesce(registered_at, created_at) >= ?"
 )
 SWIPED = (
     "SELECT device_id FROM cards WHERE activity_id = ? AND number >= ?"

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from skerry.domain.card import NO_ANSWER, Card, CardStatus
+from skerry.domain.card import NO_ANSWER, NO_TOKEN, Card, CardStatus, SilentCard
+from skerry.domain.device import ACTIVE_STEP
 from skerry.domain.ids import ActivityId, AppId, CardNumber, DeviceId, Millis, RevisionNumber
 
 _COLUMNS = """
@@ -57,9 +58,15 @@ BEFORE = f"""
     ORDER BY number DESC LIMIT 1
 """
 
+# `Card.awaits_token`, held against it by a test.
+_AWAITS_TOKEN = f"""
+    (cards.status = {int(CardStatus.STARTING)}
+        OR (cards.status = {int(CardStatus.LOST)} AND cards.reason = '{NO_TOKEN}'))
+"""
+
 NAMELESS_STARTING = f"""
     SELECT {_COLUMNS} FROM cards CROSS JOIN activities USING (activity_id)
-    WHERE cards.device_id = ? AND cards.status = {int(CardStatus.STARTING)}
+    WHERE cards.device_id = ? AND {_AWAITS_TOKEN}
       AND activities.app_id = ? AND activities.named = 0
     ORDER BY cards.created_at DESC, cards.activity_id DESC, cards.number DESC
 """
@@ -71,8 +78,24 @@ RUNNING_ON = f"""
     FROM json_each(?) AS wanted
     CROSS JOIN cards INDEXED BY ix_cards_device_id
       ON cards.device_id = wanted.value AND cards.activity_id = ? AND cards.number >= ?
-    WHERE cards.status IN ({int(CardStatus.LIVE)}, {int(CardStatus.STARTING)}) AND cards.closed_at IS NULL
+    WHERE (cards.status = {int(CardStatus.LIVE)} OR {_AWAITS_TOKEN}) AND cards.closed_at IS NULL
       AND coalesce(cards.registered_at, cards.created_at) >= ?
+"""
+
+# A device that was erased has nothing more to say, and is not started again either.
+WITHOUT_TOKEN = f"""
+    SELECT json_group_array(json_array(
+        cards.number, cards.device_id,
+        coalesce(devices.last_active_at + {ACTIVE_STEP} > cards.created_at, 1)))
+    FROM cards LEFT JOIN devices ON devices.device_id = cards.device_id
+    WHERE cards.activity_id = ? AND cards.number BETWEEN ? AND ?
+      AND cards.status = {int(CardStatus.STARTING)} AND NOT cards.on_channel
+"""
+
+# Without a time of closing: nobody has closed it, and a token of any age may say that it is there.
+LOSE_STARTS = f"""
+    UPDATE cards SET status = {int(CardStatus.LOST)}, reason = ?3
+    WHERE activity_id = ?1 AND number IN (SELECT value FROM json_each(?2))
 """
 
 LISTEN = f"""
@@ -136,13 +159,16 @@ SWIPED_ON = f"""
 STARTABLE_AGAIN = f"""
     SELECT 1 FROM cards INDEXED BY ix_cards_gone
     WHERE cards.activity_id = ?1 AND cards.number >= ?2
-      AND cards.status IN ({int(CardStatus.DISMISSED)}, {int(CardStatus.LOST)})
-      AND iif(cards.status = {int(CardStatus.LOST)}, cards.reason = '{NO_ANSWER}', cards.closed_at < ?3)
+      AND (cards.status = {int(CardStatus.DISMISSED)}
+        OR (cards.status = {int(CardStatus.LOST)} AND cards.reason = '{NO_ANSWER}'))
+      AND (cards.status = {int(CardStatus.LOST)} OR cards.closed_at < ?3)
       AND NOT EXISTS (
         SELECT 1 FROM cards AS later INDEXED BY ix_cards_device_id
         WHERE later.device_id = cards.device_id AND later.activity_id = ?1 AND later.number > cards.number)
     LIMIT 1
 """
+
+_silent = msgspec.json.Decoder(list[tuple[CardNumber, DeviceId, int]])
 
 _device_ids = msgspec.json.Decoder(set[int])
 
@@ -270,6 +296,18 @@ class CardRecords:
     def unlisten(self, activity_id: ActivityId, numbers: Sequence[CardNumber]) -> None:
         """These cards are being started without a channel, though an earlier attempt was to use one."""
         self._connection.execute(UNLISTEN, (activity_id, _json(numbers)))
+
+    def without_token(self, activity_id: ActivityId, first: CardNumber, last: CardNumber) -> list[SilentCard]:
+        """The cards from `first` to `last` that are starting, listen on no channel, and have no token; by number."""
+        (text,) = self._connection.execute(WITHOUT_TOKEN, (activity_id, first, last)).fetchone()
+        return sorted(
+            (SilentCard(number, device_id, bool(reported)) for number, device_id, reported in _silent.decode(text)),
+            key=lambda one: one.number,
+        )
+
+    def lose_starts(self, activity_id: ActivityId, numbers: Sequence[CardNumber], reason: str) -> None:
+        """These starts are given up as lost, though their devices may still report them."""
+        self._connection.execute(LOSE_STARTS, (activity_id, _json(numbers), reason))
 
     def swiped_on(
         self, activity_id: ActivityId, first: CardNumber, devices: Sequence[DeviceId], since: Millis
