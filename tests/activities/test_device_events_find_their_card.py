@@ -64,6 +64,9 @@ class RecordedDelivery:
     def plan_card(self, tx: SqliteTransaction, activity: Activity, card: Card, floor: Seconds) -> None:
         self.cards.append((card.device_id, activity.target_of(card.number), floor))
 
+    def was_planned(self, tx: SqliteTransaction, activity: Activity, number: CardNumber) -> bool:
+        return any(first <= number <= last for _, first, last in self.revisions[-1:])
+
     def was_delivered(self, tx: SqliteTransaction, activity: Activity, number: CardNumber) -> bool:
         return self.delivered
 
@@ -344,4 +347,20 @@ async def test_a_close_after_the_end_was_taken_is_its_echo(house: House) -> None
     house.delivery.delivered = True
     await house.close(1, "g")
     assert await house.store.read(lambda tx: tx.activities.holding(second.activity_id, DeviceId(1), "aa" * 16)) is None
+    assert (await house.card("g", 1)).status is CardStatus.LIVE
+
+
+async def test_a_close_that_comes_after_the_next_start_is_of_the_card_before(house: House) -> None:
+    await reopened(house)
+    await house.close(2, "g", time=house.clock[0] - 15_000)
+    assert (await house.card("g", 2)).status is CardStatus.STARTING
+    await house.close(2, "g")
+    assert (await house.card("g", 2)).status is CardStatus.DISMISSED
+
+
+async def test_a_close_that_is_said_twice_closes_one_card(house: House) -> None:
+    await reopened(house)
+    await house.token(1, "g", "bb" * 16)
+    assert await house.close(1, "g") == "accepted"
+    assert await house.close(1, "g") == "repeated"
     assert (await house.card("g", 1)).status is CardStatus.LIVE

@@ -171,3 +171,19 @@ async def test_a_start_whose_token_was_replaced_on_its_way_goes_to_the_new_one(t
         await put(service)
         await pass_minutes(service, 5)
         assert [card.content_state for card in phone.cards] == [b'{"n":1}']
+
+
+async def test_a_swipe_that_is_told_after_the_revision_that_revokes_it_is_revoked_at_once(
+    service: VirtualService,
+) -> None:
+    (phone,) = service.world.add_phones(1, policy=ReportPolicy(close=ReportRule(delay_s=30.0)))
+    await service.quiet()
+    await put(service, swipe=Swipe.IGNORE)
+    await service.quiet()
+    service.world.act(phone.id, lambda one, now: one.dismiss(GROUP, now))
+    await service.pass_time(5.0)
+    await put(service, 2, swipe=Swipe.IGNORE)
+    await service.pass_time(5.0)
+    assert running(service) == []
+    await service.pass_time(30.0)
+    assert [card.content_state for card in running(service)] == [b'{"n":2}']

@@ -64,7 +64,7 @@ class CardEvents:
         kind = EventKind.CARD_JOINED if meaning is TokenReport.JOINED else EventKind.CARD_ROTATED
         tx.events.add(of_card(device.app_id, kind, card, now))
         target = place.activity.target_of(card.number)
-        if target > card.started_by and not place.caught_up and not _started_with(tx, card, target):
+        if target > card.started_by and not place.caught_up and not self._started_with(tx, place.activity, card):
             self._delivery.plan_card(tx, place.activity, card, place.floor)
         return ACCEPTED
 
@@ -96,6 +96,9 @@ class CardEvents:
                 return ACCEPTED
             # It has overtaken the card's token, which must not open the card again when it comes.
             _, card = _join(tx, group, device.device_id, now)
+        if tx.activities.was_closed_at(card.activity_id, device.device_id, event.time):
+            return REPEATED  # and not the close of another card
+        card = _closed_by(tx, card, event)
         activity = tx.activities.get(card.activity_id)
         older = tx.activities.older_open(card.activity_id, device.device_id, card.number)
         if older is not None and activity is not None:
@@ -116,6 +119,8 @@ class CardEvents:
         tx.activities.save_card(closed)
         kind = EventKind.CARD_ENDED if closed.status is CardStatus.ENDED else EventKind.CARD_DISMISSED
         tx.events.add(of_card(device.app_id, kind, closed, now))
+        if closed.status is CardStatus.DISMISSED:
+            self.on_reachable(tx, device, now)  # it may come late: what has been said since may bring the card back
         return ACCEPTED
 
     def expecting(
@@ -206,6 +211,17 @@ class CardEvents:
         later = event.time > (activity.ended_at or event.time)
         return later and self._delivery.was_delivered(tx, activity, card.number)
 
+    def _started_with(self, tx: Transaction, activity: Activity, card: Card) -> bool:
+        """Whether the card was made after the revision that it must end on, and so started with its state.
+
+        See `delivery.framing`. A revision is planned for all cards that are there; clocks may have been set back since.
+        """
+        target = activity.target_of(card.number)
+        revision = tx.activities.revision(activity.activity_id, target) if card.started_by else None
+        if revision is None or revision.kind is not RevisionKind.UPDATE:
+            return False
+        return not self._delivery.was_planned(tx, activity, card.number)
+
     def _found(self, tx: Transaction, group: Activity, source: Card, now: Millis) -> _Place:
         """A new group takes type, attributes and state from the nameless start that its first card came from."""
         origin = tx.activities.get(source.activity_id)
@@ -254,12 +270,12 @@ def _held(tx: Transaction, device: Device, event: DeviceEvent) -> _Place | None:
     return None if card is None else _Place(activity, card)
 
 
-def _started_with(tx: Transaction, card: Card, target: RevisionNumber) -> bool:
-    """Whether the card's start came after that revision, and so carried its state (see `delivery.framing`)."""
-    if not card.started_by:
-        return False
-    revision = tx.activities.revision(card.activity_id, target)
-    return revision is not None and revision.kind is RevisionKind.UPDATE and revision.created_at < card.created_at
+def _closed_by(tx: Transaction, card: Card, event: DeviceEvent) -> Card:
+    """The card that a close speaks of: where it comes late, a newer one may have been started since."""
+    if event.time >= card.created_at:
+        return card
+    before = tx.activities.card_before(card.activity_id, card.device_id, card.number, event.time)
+    return card if before is None or before.status.is_over or before.closed_at is not None else before
 
 
 def _carrying(tx: Transaction, starting: Sequence[Card], group_id: GroupId) -> list[Card]:

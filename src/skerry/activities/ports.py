@@ -119,6 +119,9 @@ class ActivityRecords(Protocol):
     def older_open(self, activity_id: ActivityId, device_id: DeviceId, below: CardNumber) -> Card | None:
         """The oldest card on the device, numbered below `below`, that has not been closed yet."""
 
+    def was_closed_at(self, activity_id: ActivityId, device_id: DeviceId, time: Millis) -> bool:
+        """Whether a card of the device was closed at exactly that time: the same close again."""
+
     def is_any_startable_again(self, activity_id: ActivityId, first: CardNumber, before: Millis) -> bool:
         """Whether a card numbered from `first` was swiped away before that time, or its start given up unanswered."""
 
@@ -297,6 +300,9 @@ class Delivery(Protocol):
 
     def plan_card(self, tx: Transaction, activity: Activity, card: Card, floor: Seconds) -> None:
         """The newest revision for one card that has just become reachable."""
+
+    def was_planned(self, tx: Transaction, activity: Activity, number: CardNumber) -> bool:
+        """Whether the revision that this card must end on was planned for it."""
 
     def was_delivered(self, tx: Transaction, activity: Activity, number: CardNumber) -> bool:
         """Whether APNs has accepted the revision that this card must end on."""

@@ -201,6 +201,10 @@ class Planner:
         chunks = _chunks(activity.app_id, activity.activity_id, target, card.number, card.number, self._clock())
         tx.outbox.add_chunks([replace(chunk, floor=floor) for chunk in chunks])
 
+    def was_planned(self, tx: Transaction, activity: Activity, number: CardNumber) -> bool:
+        """Whether the revision that this card must end on was planned for it."""
+        return tx.outbox.verdict_of(activity.activity_id, activity.target_of(number), number) is not None
+
     def was_delivered(self, tx: Transaction, activity: Activity, number: CardNumber) -> bool:
         """Whether APNs has accepted the revision that this card must end on."""
         verdict = tx.outbox.verdict_of(activity.activity_id, activity.target_of(number), number)

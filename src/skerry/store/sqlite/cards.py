@@ -146,6 +146,11 @@ OLDER_OPEN = f"""
     ORDER BY number LIMIT 1
 """
 
+WAS_CLOSED_AT = """
+    SELECT 1 FROM cards INDEXED BY ix_cards_device_id
+    WHERE device_id = ? AND activity_id = ? AND closed_at = ? LIMIT 1
+"""
+
 # A swipe speaks for its device until a newer card of the run is there.
 SWIPED_ON = f"""
     SELECT json_group_array(cards.device_id)
@@ -288,6 +293,10 @@ class CardRecords:
         """The oldest card on the device, numbered below `below`, that has not been closed yet."""
         row = self._connection.execute(OLDER_OPEN, (device_id, activity_id, below)).fetchone()
         return None if row is None else _card(row)
+
+    def was_closed_at(self, activity_id: ActivityId, device_id: DeviceId, time: Millis) -> bool:
+        """Whether a card of the device was closed at exactly that time: the same close again."""
+        return self._connection.execute(WAS_CLOSED_AT, (device_id, activity_id, time)).fetchone() is not None
 
     def listen(self, activity_id: ActivityId, numbers: Sequence[CardNumber], *, live: bool) -> None:
         """These cards are being started on the activity's channel; `live`: APNs has taken the starts."""
