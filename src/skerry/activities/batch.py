@@ -8,7 +8,7 @@ all that it can come to, which is nearly always, it shares its statements with t
 from collections.abc import Callable, Sequence
 
 from skerry.activities.desired_state import DesiredState, DesiredStateSettings
-from skerry.activities.limits import size_of
+from skerry.activities.limits import fits, size_of
 from skerry.activities.ports import Delivery, Transaction
 from skerry.activities.rounds import accept_round, change
 from skerry.activities.service import adopt
@@ -18,7 +18,7 @@ from skerry.domain.budget import HIGH, Meter, govern
 from skerry.domain.commands import Idempotency
 from skerry.domain.desired import Policies, Priority, digest_of, is_outdated
 from skerry.domain.errors import EndedError, OutdatedError, PayloadTooLargeError, RefusedError
-from skerry.domain.ids import AppId, GroupId, Millis
+from skerry.domain.ids import ActivityId, AppId, GroupId, Millis
 from skerry.domain.line import Line, LineOutcome, LineResult
 from skerry.domain.parcel import Planned
 from skerry.domain.repeats import once
@@ -112,9 +112,13 @@ class Batches:
         now = self._clock()
         changes: list[Change] = []
         wishes: list[Wish] = []
+        known: set[ActivityId] = set()
         updates = [place for place in places if lines[place].end is None]
         for seen in tx.rounds.look(app_id, [lines[place].group_id for place in updates], wanted=True):
             wanted = seen.wanted or _FRESH
+            if seen.activity_id in known:  # by another of its names
+                continue
+            known.add(seen.activity_id)
             if seen.phase == _RUNNING and not seen.on_channel and wanted.simple:
                 place = updates[seen.place]
                 outcomes[place] = self._update(app_id, lines[place], seen, wanted, changes, wishes, now)
@@ -153,8 +157,8 @@ class Batches:
             priority = int(line.priority)
         stale_date = settings.stale_date(line.stale_at, None, now)
         command = Update(line.state, priority, stale_date, line.alert, line.relevance)
-        if (size := size_of(command)) > payload.MAX_BODY:
-            return LineOutcome(LineResult.REFUSED, error=PayloadTooLargeError(size, payload.MAX_BODY))
+        if not fits(command):
+            return LineOutcome(LineResult.REFUSED, error=PayloadTooLargeError(size_of(command), payload.MAX_BODY))
         due = now if urgent else settings.next_slot(wanted.pushed_at, now)
         if priority == HIGH and seen.cards > 0:
             meter = meter.spend(per_hour, now)
