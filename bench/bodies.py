@@ -1,5 +1,6 @@
 """The requests that callers and phones make."""
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -26,6 +27,18 @@ def change(group: str, title: str) -> dict[str, Any]:
     return {"groupId": group, "action": "UPDATE", "contentState": state, "priority": 10}
 
 
+def line(group: str, title: str) -> dict[str, Any]:
+    """The same as a line of a batch."""
+    one = change(group, title)
+    return {"id": group, "state": one["contentState"], "priority": one["priority"]}
+
+
 def changes(groups: Sequence[str], count: int, *, seed: int) -> Iterator[dict[str, Any]]:
     """So many updates, round the groups; no two alike."""
     return (change(groups[number % len(groups)], f"{seed}-{number}") for number in range(count))
+
+
+def lines(groups: Sequence[str], *, seed: int) -> Iterator[str]:
+    """A line of a batch for each group; no two alike."""
+    made = (line(group, f"{seed}-{number}") for number, group in enumerate(groups))
+    return (json.dumps(one, separators=(",", ":")) for one in made)

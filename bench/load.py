@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+_LAST_CHUNK = b"\r\n0\r\n\r\n"
 ANSWERS_WITHIN = 600.0
 """Seconds for a whole load."""
 
@@ -100,7 +101,7 @@ class _Caller(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._received += data
         head, found, body = self._received.partition(b"\r\n\r\n")
-        if not found or len(body) < _content_length(head):
+        if not found or not _is_whole(head, body):
             return
         self._received = b""
         if not head.startswith(b"HTTP/1.1 200 "):
@@ -122,9 +123,11 @@ class _Caller(asyncio.Protocol):
             self._transport.close()
 
 
-def _content_length(head: bytes) -> int:
+def _is_whole(head: bytes, body: bytes) -> bool:
     for line in head.split(b"\r\n")[1:]:
         name, _, value = line.partition(b":")
         if name.lower() == b"content-length":
-            return int(value)
+            return len(body) >= int(value)
+        if name.lower() == b"transfer-encoding":
+            return body.endswith(_LAST_CHUNK)
     raise LoadError("an answer without Content-Length")

@@ -67,7 +67,7 @@ def _operation(method: str, path: str, operation: dict[str, Any]) -> Iterator[st
         ]
         yield markdown.table(["query", "required", "form", "meaning"], rows)
     if "requestBody" in operation:
-        yield from _body(operation["requestBody"]["content"]["application/json"])
+        yield from _body(next(iter(operation["requestBody"]["content"].values())))
     yield from _answers(operation["responses"])
     yield from _told(operation["operationId"])
 

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from starlette.types import ASGIApp
 
 from skerry import __version__
+from skerry.activities.batch import Batches
 from skerry.activities.card_events import CardEvents
 from skerry.activities.desired_state import DesiredState, DesiredStateSettings
 from skerry.activities.ports import Delivery
@@ -240,6 +241,7 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
         activities = Activities(store, outbox, clock=now)
         renewal = Renewal(outbox, _renewal(settings))
         desired = DesiredState(store, outbox, _desired(settings), renewal, clock=now)
+        batches = Batches(store, outbox, desired, _desired(settings), clock=now)
         timekeeper: Timekeeper[SqliteTransaction] = Timekeeper(
             store,
             {
@@ -299,7 +301,17 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
         audiences: Audiences[SqliteTransaction] = Audiences(store, clock=now)
         segments: Segments[SqliteTransaction] = Segments(store, clock=now)
         services = Services(
-            apps, activities, desired, registry, receipts, webhooks, feed, _Health(store, tasks), audiences, segments
+            apps,
+            activities,
+            desired,
+            batches,
+            registry,
+            receipts,
+            webhooks,
+            feed,
+            _Health(store, tasks),
+            audiences,
+            segments,
         )
         api: ASGIApp = build_api(services, _api(settings), metrics, clock=now, refresh=known.refresh)
         if settings.http.simulator_url:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import ndjson
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
@@ -19,6 +20,7 @@ from typer.testing import CliRunner
 
 from skerry.cli.main import cli
 
+ndjson.register()
 BUSY = frozenset({"chunks", "plans", "timers", "alembic_version"})
 """What the sender and the timekeeper write on their own."""
 HANGS_AFTER = 10.0

@@ -1,8 +1,10 @@
-"""`kill -9` of the service amid single updates to very many activities: every card ends on the newest one answered."""
+"""`kill -9` of the service amid single updates and batches: every card ends on the newest state that was answered."""
 
 import asyncio
+import json
 import random
 import socket
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,27 @@ def change(number: int, title: str, action: str = "UPDATE") -> dict[str, Any]:
     return {"groupId": f"order-{number}", "action": action, "contentState": state, "priority": 10}
 
 
+async def persist_with_a_batch(client: httpx2.AsyncClient, numbers: Iterable[int], title: str) -> None:
+    """Until each line is answered for good; a batch that broke off is repeated with its key."""
+    states = {f"order-{one}": change(one, title)["contentState"] for one in numbers}
+    body = "".join(json.dumps({"id": name, "state": state}) + "\n" for name, state in states.items())
+    headers = {"idempotency-key": f"{title} of {len(states)}"}
+    while True:
+        try:
+            answer = await client.post("/v1/activities:batch", content=body, headers=headers)
+            results = [json.loads(line)["result"] for line in answer.text.splitlines()]
+        except (httpx2.HTTPError, ValueError):
+            await asyncio.sleep(0.05)
+            continue
+        assert answer.status_code == 200, answer.text
+        assert len(results) == len(states)
+        if "refused" in results:  # there was no room for them
+            headers = {}
+            continue
+        assert set(results) == {"changed"}, "a repeat with its key has the first answer"
+        return
+
+
 async def outlive(seed: int, directory: Path, orders: int) -> None:
     dice = random.Random(seed)
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -65,8 +88,14 @@ async def outlive(seed: int, directory: Path, orders: int) -> None:
                     await asyncio.sleep(dice.uniform(0, 0.4))
                 await persistently(client, "update-live-activity", change(number, str(UPDATES)))
 
+            async def fleet(orders: Iterable[int]) -> None:
+                for title in range(1, UPDATES + 1):
+                    await persist_with_a_batch(client, orders, str(title))
+                    await asyncio.sleep(dice.uniform(0, 0.4))
+
+            half = orders // 2
             killer = asyncio.create_task(kill_at_random(service, client, dice, kills=3))
-            await asyncio.gather(*(courier(number) for number in numbers))
+            await asyncio.gather(fleet(numbers[half:]), *(courier(number) for number in numbers[:half]))
             await killer
             async with asyncio.timeout(120):
                 while showing(str(UPDATES), CardStatus.LIVE) < orders:

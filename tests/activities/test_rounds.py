@@ -12,7 +12,8 @@ from skerry.activities import rounds
 from skerry.domain.activity import Update
 from skerry.domain.device import DeviceEvent, DeviceEventKind, DeviceReport
 from skerry.domain.errors import OverloadedError
-from skerry.domain.ids import GroupId
+from skerry.domain.ids import ActivityId, GroupId
+from skerry.domain.line import Line
 from skerry.domain.push import Outcome, Outcomes, PushBatch, Route
 from skerry.store.sqlite.rounds import RoundRecords
 
@@ -67,6 +68,15 @@ async def test_updates_of_one_activity_keep_their_order(service: VirtualService)
 
 async def test_names_that_nobody_has_are_told_and_hold_nobody_up(service: VirtualService) -> None:
     assert await asyncio.gather(*(update(service, number, "a") for number in range(8))) == [True] * 5 + [False] * 3
+
+
+async def test_an_activity_with_two_names_may_be_called_by_both_at_once(service: VirtualService) -> None:
+    await service.store.write(lambda tx: tx.activities.add_name(ActivityId(1), service.app_id, GroupId("order-99")))
+    assert await asyncio.gather(*(update(service, number, str(number)) for number in (0, 99, 1))) == [True] * 3
+    assert (await shown(service))["order-0"] == (2, b'"99"')
+    lines = [Line(GroupId(f"order-{number}"), b"%d" % number) for number in (99, 1, 0)]
+    await service.batches.carry_out(service.app_id, lines, str)
+    assert (await shown(service))["order-99"] == (4, b"0")
 
 
 async def test_a_round_that_fails_leaves_each_of_its_updates_to_itself(

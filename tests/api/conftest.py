@@ -1,7 +1,7 @@
 """The API over services that only write down what they are asked."""
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from typing import Any
@@ -16,7 +16,7 @@ from skerry.domain.activity import Activity
 from skerry.domain.app import Address, ApiKey, App, KeyKind, KeyProblem, Principal
 from skerry.domain.audience import Audience, Quantifier, TagCondition
 from skerry.domain.card import CardStatus
-from skerry.domain.commands import ReportResult
+from skerry.domain.commands import Idempotency, ReportResult
 from skerry.domain.desired import Outcome
 from skerry.domain.event import EventFilter, EventId, EventKind, EventPage, RecordedEvent
 from skerry.domain.ids import (
@@ -29,6 +29,7 @@ from skerry.domain.ids import (
     RevisionNumber,
     Seconds,
 )
+from skerry.domain.line import Line, LineOutcome, LineResult
 from skerry.domain.preview import Count, Doubt, Missing, NotStartable, Preview, Sample
 from skerry.domain.receipt import ActivityReceipt, CardReceipt, PushResult, PushStats, RevisionReceipt, Slice
 from skerry.domain.revision import RevisionKind
@@ -72,6 +73,19 @@ class Recorded:
             return answer
 
         return call
+
+
+class FakeBatches:
+    """Every line changes its activity."""
+
+    async def carry_out(
+        self,
+        app_id: AppId,
+        lines: Sequence[Line],
+        tell: Callable[[Sequence[LineOutcome]], str],
+        idempotency: Idempotency | None = None,
+    ) -> str:
+        return tell([LineOutcome(LineResult.CHANGED, RevisionNumber(3)) for _ in lines])
 
 
 class Keys:
@@ -229,7 +243,17 @@ def assemble(settings: ApiSettings | None = None, *, client_address: str = "203.
         }
     )
     services = Services(
-        Keys(), activities, desired, registry, receipts, webhooks, EndedFeed(), health, audiences, segments
+        Keys(),
+        activities,
+        desired,
+        FakeBatches(),
+        registry,
+        receipts,
+        webhooks,
+        EndedFeed(),
+        health,
+        audiences,
+        segments,
     )
     app = build_api(services, settings or ApiSettings(), CollectorRegistry(), clock=lambda: now)
     transport = httpx2.ASGITransport(app=app, client=(client_address, 50000))

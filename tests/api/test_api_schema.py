@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import ndjson
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 
+ndjson.register()
 KEY = {"X-netmera-api-key": "rest-key"}
 QUICK = settings(
     max_examples=10,

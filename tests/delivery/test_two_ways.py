@@ -1,13 +1,14 @@
 """The courier's way and the general way come to the same: rows, pushes, verdicts and events of the same history.
 
-The courier's way is all that single updates go through: rounds, parcels from the commit to the wire, one settlement for
-many. The general way is what they went through before it, and what everything else goes through still.
+The courier's way is all that single updates and batches go through: rounds, parcels from the commit to the wire, one
+settlement for many. The general way is what everything else goes through.
 """
 
 import asyncio
 import json
 import random
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -15,10 +16,14 @@ from typing import Any, cast
 import pytest
 from virtual_world import Apple, VirtualService, virtual_service
 
+from skerry.activities.batch import Batches
 from skerry.activities.rounds import Rounds
 from skerry.domain.activity import End, Update
+from skerry.domain.desired import Desired, Policies, Priority
 from skerry.domain.device import DeviceEvent, DeviceEventKind, DeviceReport
 from skerry.domain.ids import GroupId, Seconds
+from skerry.domain.line import Line, LineOutcome
+from skerry.domain.parcel import Planned
 from skerry.domain.push import Environment, Outcome, Outcomes, PushBatch, Rejected, Route
 from skerry.domain.verdict import Verdict
 from skerry.simulator.world import World
@@ -26,6 +31,7 @@ from skerry.store.sqlite.parcels import ParcelRecords
 from skerry.store.sqlite.transaction import SqliteTransaction
 
 GROUPS = [GroupId(f"order-{number}") for number in range(10)]
+NAMES = [*GROUPS, GroupId("nobody")]
 DEVICES = 14
 STEPS = 60
 
@@ -37,6 +43,11 @@ TABLES = {
         SELECT activity_id, revision, first, last, hex(verdicts), state, lane, attempt, floor, created_at, settled_at,
             lease_owner, lease_until, iif(state = 3, NULL, due_at)
         FROM chunks ORDER BY activity_id, revision, first, attempt
+    """,
+    "desired": """
+        SELECT activity_id, hex(digest), audience, policies, version, alerted_at, revised_at, pushed_at, start,
+            round(spent, 6), spent_at
+        FROM desired ORDER BY activity_id
     """,
     "devices": "SELECT * FROM devices ORDER BY device_id",
     "rejections": "SELECT * FROM rejections ORDER BY activity_id, revision, number",
@@ -101,20 +112,26 @@ class Wire(Apple):
         return outcomes
 
 
-async def play(service: VirtualService, seed: int) -> list[dict[GroupId, bool]]:
+async def play(service: VirtualService, seed: int) -> list[Any]:
     """A history. What is done at the same time concerns different activities: there the order is left to chance."""
     dice = random.Random(seed)
-    told = []
+    told: list[Any] = []
     for device in range(DEVICES):
         await report(service, dice, device, token=dice.randrange(1 << 64))
         await service.quiet()
     for step in range(STEPS):
-        match dice.choices(["update", "token", "close", "end", "time"], [10, 3, 1, 1, 3])[0]:
+        match dice.choices(["update", "batch", "put", "token", "close", "end", "time"], [8, 8, 1, 3, 1, 1, 4])[0]:
             case "update":
                 chosen = dice.sample(GROUPS, dice.randint(1, len(GROUPS)))
                 commands = [(group, an_update(dice, step)) for group in chosen]
                 known = await asyncio.gather(*(service.activities.update(service.app_id, *one) for one in commands))
                 told.append(dict(zip(chosen, known, strict=True)))
+            case "batch":
+                lines = [a_line(dice, step, name) for name in dice.sample(NAMES, dice.randint(1, len(NAMES)))]
+                told.append(await service.batches.carry_out(service.app_id, lines, as_text))
+            case "put":
+                desired = Desired(dice.choice(GROUPS), b'{"put":%d}' % step, policies=Policies(frequent=True))
+                await service.desired.put(service.app_id, desired)
             case "token":
                 await report(service, dice, dice.randrange(DEVICES), token=dice.randrange(1 << 64))
             case "close":
@@ -138,6 +155,25 @@ def an_update(dice: random.Random, step: int) -> Update:
         stale_date=Seconds(1_800_000_000) if dice.random() < 0.2 else None,
         relevance=dice.choice([None, None, 0.5, 75.0]),
     )
+
+
+def a_line(dice: random.Random, step: int, group: GroupId) -> Line:
+    if dice.random() < 0.05:
+        return Line(group, b"{}", version=dice.choice([None, step]), end=End(b'{"over":1}'))
+    return Line(
+        group,
+        json.dumps({"step": dice.choice([step, step, 0])}).encode(),
+        alert=b'{"title":"T","body":"B"}' if dice.random() < 0.2 else None,
+        priority=dice.choice(list(Priority)),
+        important=dice.random() < 0.1,
+        relevance=dice.choice([None, None, 0.5, 75.0]),
+        stale_at=Seconds(1_800_000_000) if dice.random() < 0.2 else None,
+        version=dice.choice([None, None, None, step, step, step - 2]),
+    )
+
+
+def as_text(outcomes: Sequence[LineOutcome]) -> str:
+    return str([(one.result, one.revision, str(one.error)) for one in outcomes])
 
 
 async def report(service: VirtualService, dice: random.Random, device: int, token: int | None) -> None:
@@ -166,12 +202,14 @@ class Story:
     tables: dict[str, list[Any]]
     pushes: list[Push]
     verdicts: Counter[Verdict]
-    known: list[dict[GroupId, bool]]
+    known: list[Any]
+    """What callers were told."""
 
 
 async def told(directory: Path, seed: int) -> Story:
     async with virtual_service(directory, Wire) as service:
         known = await play(service, seed)
+        await service.sender.finish(5.0)  # what is on disk is counted a moment later
 
         def work(tx: SqliteTransaction) -> dict[str, list[Any]]:
             return {name: tx.connection.execute(text).fetchall() for name, text in TABLES.items()}
@@ -186,6 +224,7 @@ def the_general_way_only(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(Rounds, "update", declined)
     patch.setattr(ParcelRecords, "read", lambda *_: [])
+    patch.setattr(Batches, "_together", lambda *_: Planned((), waiting=False))
 
 
 async def compare(directory: Path, seed: int) -> Story:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar, cast
 
 from stepped_store import SteppedStore
 
+from skerry.activities.batch import Batches
 from skerry.activities.card_events import CardEvents
 from skerry.activities.desired_state import DesiredState, DesiredStateSettings
 from skerry.activities.ports import Delivery as ActivitiesDelivery
@@ -243,6 +244,7 @@ class VirtualService:
         self.activities = Activities(store, outbox, clock=self.now)
         renewal = Renewal(outbox, RenewalSettings(), jitter=self._jitter)
         self.desired = DesiredState(store, outbox, DesiredStateSettings(), renewal, clock=self.now)
+        self.batches = Batches(store, outbox, self.desired, DesiredStateSettings(), clock=self.now)
         self.timekeeper: Timekeeper[SqliteTransaction] = Timekeeper(
             store,
             {

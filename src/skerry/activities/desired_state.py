@@ -18,7 +18,16 @@ from skerry.domain.activity import Activity, End, Phase, Start, Update
 from skerry.domain.audience import Audience
 from skerry.domain.budget import HIGH, govern
 from skerry.domain.commands import Idempotency, Pace
-from skerry.domain.desired import QUIET_ALERT, Desired, Outcome, Priority, Standing, outcome_text, read_outcome
+from skerry.domain.desired import (
+    QUIET_ALERT,
+    Desired,
+    Outcome,
+    Priority,
+    Standing,
+    is_outdated,
+    outcome_text,
+    read_outcome,
+)
 from skerry.domain.errors import (
     ChangedMeanwhileError,
     FixedAttributesError,
@@ -43,6 +52,21 @@ class DesiredStateSettings:
     """The same for an app with frequent updates."""
     stale_after: Millis | None = Millis(2 * 3_600_000)
     """After the last revision, for activities that say nothing else (apple.md 9.2)."""
+
+    def per_hour(self, *, frequent: bool) -> int:
+        """High-priority pushes an hour."""
+        return self.frequent_high_per_hour if frequent else self.high_per_hour
+
+    def next_slot(self, slot: Millis, now: Millis) -> Millis:
+        """When an update that may wait goes out: in the slot that one before it waits for, which it replaces there."""
+        return slot if slot > now else Millis(max(now, slot + self.interval))
+
+    def stale_date(self, stale_at: Seconds | None, stale_after: Millis | None, now: Millis) -> Seconds | None:
+        """When a state that comes now is stale: as it says itself, else after a while."""
+        if stale_at is not None:
+            return stale_at
+        after = stale_after or self.stale_after
+        return None if after is None else Seconds((now + after) // 1000)
 
 
 class DesiredState:
@@ -93,7 +117,7 @@ class DesiredState:
             now = self._clock()
             return once(
                 tx.notifications, app_id, idempotency, now,
-                lambda: self._put(tx, app_id, desired, expected, now),
+                lambda: self.carry_out(tx, app_id, desired, expected, now),
                 write=outcome_text, read=read_outcome,
             )  # fmt: skip
 
@@ -117,21 +141,10 @@ class DesiredState:
             OutdatedError, ChangedMeanwhileError, PayloadTooLargeError, IdempotencyConflictError: as `put`.
         """
 
-        def end(tx: Transaction) -> Outcome | None:
-            activity = tx.activities.by_group(app_id, group_id) or adopt(tx, app_id, group_id)
-            if activity is None:
-                return None
-            standing = tx.desired.get(activity.activity_id)
-            _check_order(activity, standing, version, expected, same=activity.phase is Phase.ENDED)
-            if activity.phase is Phase.ENDED:
-                return Outcome(activity, ())
-            if standing is not None and version is not None:
-                tx.desired.save(replace(standing, version=version))
-            return self._end(tx, activity, command, self._clock())
-
         def work(tx: Transaction) -> Outcome | None:
             return once(
-                tx.notifications, app_id, idempotency, self._clock(), lambda: end(tx),
+                tx.notifications, app_id, idempotency, self._clock(),
+                lambda: self.conclude(tx, app_id, group_id, command, version, expected),
                 write=outcome_text, read=read_outcome,
             )  # fmt: skip
 
@@ -141,7 +154,8 @@ class DesiredState:
 
     def high_priority_left(self, standing: Standing) -> int:
         """High-priority pushes that this activity's cards are trusted to bear at the moment."""
-        return max(0, int(standing.meter.left(self._per_hour(standing), self._clock())))
+        per_hour = self._settings.per_hour(frequent=standing.policies.frequent)
+        return max(0, int(standing.meter.left(per_hour, self._clock())))
 
     def silent(self, tx: Transaction, timer: Timer, now: Millis) -> None:
         """The caller has said nothing for as long as it allowed itself: end what still runs."""
@@ -151,9 +165,10 @@ class DesiredState:
             dismissal = standing.policies.dismiss_at if standing is not None else None
             self._end(tx, activity, End(dismissal_date=dismissal), now)
 
-    def _put(
+    def carry_out(
         self, tx: Transaction, app_id: AppId, desired: Desired, expected: RevisionNumber | None, now: Millis
     ) -> Outcome:  # fmt: skip
+        """What `put` does, within a transaction."""
         known = tx.activities.by_group(app_id, desired.group_id) or adopt(tx, app_id, desired.group_id)
         standing = tx.desired.get(known.activity_id) if known is not None else None
         digest = desired.digest
@@ -195,6 +210,27 @@ class DesiredState:
             self._renewal.arm(tx, activity, now, renew=desired.policies.renew)
         return Outcome(activity, tuple(revisions), created=known is None, priority=priority)
 
+    def conclude(
+        self,
+        tx: Transaction,
+        app_id: AppId,
+        group_id: GroupId,
+        command: End,
+        version: int | None = None,
+        expected: RevisionNumber | None = None,
+    ) -> Outcome | None:
+        """What `end` does, within a transaction."""
+        activity = tx.activities.by_group(app_id, group_id) or adopt(tx, app_id, group_id)
+        if activity is None:
+            return None
+        standing = tx.desired.get(activity.activity_id)
+        _check_order(activity, standing, version, expected, same=activity.phase is Phase.ENDED)
+        if activity.phase is Phase.ENDED:
+            return Outcome(activity, ())
+        if standing is not None and version is not None:
+            tx.desired.save(replace(standing, version=version))
+        return self._end(tx, activity, command, self._clock())
+
     def _create(self, tx: Transaction, app_id: AppId, group_id: GroupId, now: Millis) -> Activity:
         activity = tx.activities.create(app_id, now)
         tx.activities.add_name(activity.activity_id, app_id, group_id)
@@ -204,7 +240,7 @@ class DesiredState:
         self, tx: Transaction, activity: Activity, standing: Standing, desired: Desired, now: Millis
     ) -> tuple[Activity, Standing, int]:
         """The new state as a revision that every card of the run must end on, those included that join late."""
-        per_hour = self._per_hour(standing)
+        per_hour = self._settings.per_hour(frequent=standing.policies.frequent)
         match desired.priority:
             case Priority.AUTO:
                 important = desired.important or desired.alert is not None
@@ -214,14 +250,14 @@ class DesiredState:
         command = Update(
             state=desired.state,
             priority=priority,
-            stale_date=self._stale_date(desired, now),
+            stale_date=self._settings.stale_date(desired.stale_at, desired.policies.stale_after, now),
             alert=desired.alert,
             relevance=desired.relevance,
         )
         activity, revision = rules.update(activity, command, now)
         accept(tx, activity, revision)
         urgent = desired.alert is not None or desired.important
-        due = now if urgent else self._next_slot(standing.pushed_at, now)
+        due = now if urgent else self._settings.next_slot(standing.pushed_at, now)
         self._delivery.plan_revision(tx, activity, revision, activity.first_card, due)
         meter = standing.meter
         if priority == HIGH and activity.next_card > activity.first_card:
@@ -256,7 +292,7 @@ class DesiredState:
             state=desired.state,
             alert=desired.alert if desired.alert is not None else QUIET_ALERT,
             ends_at=desired.ends_at,
-            stale_date=self._stale_date(desired, now),
+            stale_date=self._settings.stale_date(desired.stale_at, desired.policies.stale_after, now),
             relevance=desired.relevance,
         )
         activity, revision = rules.start(activity, command, now)
@@ -284,20 +320,6 @@ class DesiredState:
         else:
             tx.timers.cancel(TimerKind.SILENCE, activity.activity_id)
 
-    def _next_slot(self, slot: Millis, now: Millis) -> Millis:
-        """When an update that may wait goes out: in the slot that one before it waits for, which it replaces there."""
-        return slot if slot > now else Millis(max(now, slot + self._settings.interval))
-
-    def _per_hour(self, standing: Standing) -> int:
-        frequent = standing.policies.frequent
-        return self._settings.frequent_high_per_hour if frequent else self._settings.high_per_hour
-
-    def _stale_date(self, desired: Desired, now: Millis) -> Seconds | None:
-        if desired.stale_at is not None:
-            return desired.stale_at
-        after = desired.policies.stale_after or self._settings.stale_after
-        return None if after is None else Seconds((now + after) // 1000)
-
 
 def _check_order(
     activity: Activity | None,
@@ -311,9 +333,8 @@ def _check_order(
     if expected is not None and expected != newest:
         raise ChangedMeanwhileError(f"the activity is at revision {newest}, not {expected}")
     last = standing.version if standing is not None else None
-    if version is None or last is None or version > last or (version == last and same):
-        return
-    raise OutdatedError(f"version {version} comes too late: {last} has been accepted")
+    if is_outdated(version, last, same=same):
+        raise OutdatedError(version, last)
 
 
 def _with_attributes(activity: Activity, desired: Desired, *, running: bool) -> Activity:

@@ -8,6 +8,8 @@ from skerry.domain.revision import Revision, RevisionKind
 
 _STAMP = Seconds(9_999_999_999)
 """As long as any."""
+_BESIDES = 512
+"""More bytes than all that an update's push has beside its state and its alert."""
 
 
 def check_size(revision: Revision) -> None:
@@ -23,7 +25,9 @@ def check_size(revision: Revision) -> None:
 
 def fits(command: Update) -> bool:
     """Whether an update can be sent, told before there is a revision of it."""
-    return size_of(command) <= payload.MAX_BODY
+    # Most are so small that nothing has to be made to tell.
+    small = len(command.state) + len(command.alert or b"") <= payload.MAX_BODY - _BESIDES
+    return small or size_of(command) <= payload.MAX_BODY
 
 
 def size_of(command: Update) -> int:

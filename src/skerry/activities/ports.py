@@ -1,6 +1,7 @@
 """What the activities room needs from the store and from delivery."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from skerry.domain.activity import Activity
@@ -22,7 +23,7 @@ from skerry.domain.ids import (
 )
 from skerry.domain.parcel import Planned
 from skerry.domain.revision import Revision
-from skerry.domain.round import Change, Seen
+from skerry.domain.round import Change, Seen, Wish
 from skerry.domain.timer import Timer, TimerKind
 
 
@@ -129,14 +130,14 @@ class ActivityRecords(Protocol):
 class RoundRecords(Protocol):
     """Updates of many activities at a time."""
 
-    def look(self, app_id: AppId, group_ids: Sequence[GroupId], simple: bytes | None = None) -> list[Seen]:
-        """The activities of these names, where there are any.
-
-        `simple`: the encoded policies that hold where nobody says any; then what is wanted of them is looked at too.
-        """
+    def look(self, app_id: AppId, group_ids: Sequence[GroupId], *, wanted: bool = False) -> list[Seen]:
+        """The activities of these names, where there are any; what is wanted of them only if asked for."""
 
     def advance(self, changes: Sequence[Change], now: Millis) -> None:
         """Store the updates: each is its activity's newest revision and state from here on."""
+
+    def want(self, wishes: Sequence[Wish]) -> None:
+        """Store what is wanted of activities whose audience and policies stay as they are."""
 
 
 class DesiredRecords(Protocol):
@@ -223,6 +224,9 @@ class EventRecords(Protocol):
 
 class Transaction(Protocol):
     """The parts of the store's transaction that this room uses."""
+
+    def part(self) -> AbstractContextManager[None]:
+        """A block that is undone by itself where it raises; what was done before it stays."""
 
     @property
     def activities(self) -> ActivityRecords: ...

@@ -16,7 +16,7 @@ from skerry.activities.ports import Delivery, Transaction
 from skerry.domain.activity import Update, next_stamp
 from skerry.domain.errors import OverloadedError
 from skerry.domain.event import EventKind, updated_as_text
-from skerry.domain.ids import AppId, GroupId, Millis, RevisionNumber
+from skerry.domain.ids import ActivityId, AppId, GroupId, Millis, RevisionNumber
 from skerry.domain.parcel import Planned
 from skerry.domain.round import Change, Seen
 from skerry.domain.unit_of_work import UnitOfWork
@@ -127,15 +127,15 @@ class Rounds:
         return plans
 
     def _update(self, tx: Transaction, app_id: AppId, calls: Sequence[_Call], now: Millis) -> Planned:
-        changes = []
+        changes: dict[ActivityId, Change] = {}
         for seen in tx.rounds.look(app_id, [call.group_id for call in calls]):
             call = calls[seen.place]
-            if not seen.on_channel:
-                changes.append(change(app_id, seen, call.command, now, due_at=now))
+            if not seen.on_channel and seen.activity_id not in changes:  # it may have several names
+                changes[seen.activity_id] = change(app_id, seen, call.command, now, due_at=now)
                 call.taken = True
         if not changes:
             return Planned((), waiting=False)
-        return accept_round(tx, self._delivery, changes, now)
+        return accept_round(tx, self._delivery, list(changes.values()), now)
 
 
 def accept_round(tx: Transaction, delivery: Delivery, changes: Sequence[Change], now: Millis) -> Planned:

@@ -20,7 +20,7 @@ from skerry.api.handlers import EXT_REF, Handlers
 from skerry.api.metrics import ApiMetrics
 from skerry.api.openapi import describe
 from skerry.api.ports import ApiSettings, Services
-from skerry.api.problems import FieldError, ProblemError, problem
+from skerry.api.problems import problem
 from skerry.api.request_log import RequestLog
 from skerry.api.rest3.errors import (
     INTERNAL,
@@ -34,9 +34,9 @@ from skerry.api.rest3.errors import (
 )
 from skerry.api.routes import Route, table
 from skerry.api.schemas import EXPOSITION, OBJECT
+from skerry.api.v1.refusals import problem_of
 from skerry.api.v1.segments import AudienceHandlers
 from skerry.domain.errors import (
-    FieldRefusedError,
     IdempotencyConflictError,
     OverloadedError,
     PayloadTooLargeError,
@@ -45,7 +45,7 @@ from skerry.domain.errors import (
     UnknownNotificationError,
 )
 from skerry.domain.ids import Millis
-from skerry.domain.segment import AudienceTooComplexError, SegmentCycleError, UnknownSegmentError
+from skerry.domain.segment import UnknownSegmentError
 
 log = structlog.get_logger()
 
@@ -160,36 +160,10 @@ def _rest3_response(kind: ErrorKind, retry_after: float | None) -> Response:
 
 
 def _problem_answer(error: Exception, request: Request) -> Response:
-    path = request.url.path
-    match error:
-        case ProblemError():
-            answer = problem(error.status, error.title, error.detail, path, error.errors, code=error.code)
-            retry_after = error.retry_after
-        case Rest3Error():  # authentication speaks the contract's language; here it is a problem document
-            answer, retry_after = problem(error.kind.status, "Refused", error.kind.text, path), error.retry_after
-        case OverloadedError():
-            answer, retry_after = problem(429, "Overloaded", str(error), path), error.retry_after
-        case FieldRefusedError():
-            wrong = [FieldError(error.field, error.problem, error.fix)]
-            answer, retry_after = problem(422, "Refused", str(error), path, wrong, code="invalid_field"), None
-        case UnknownSegmentError() | SegmentCycleError() | AudienceTooComplexError():
-            answer, retry_after = problem(422, "Unusable audience", str(error), path, code=error.code), None
-        case SurveyTooLongError():
-            answer = problem(503, "Took too long", str(error), path, code="survey_too_long")
-            retry_after = error.limit
-        case IdempotencyConflictError():
-            detail = (
-                f"Idempotency-Key {error.key.removeprefix('v1:')!r} came with another request before: use a new one"
-            )
-            answer = problem(409, "Idempotency key used again", detail, path, code="idempotency_key_used")
-            retry_after = None
-        case RefusedError():
-            answer, retry_after = problem(400, "Refused", str(error), path), None
-        case _:
-            log.error("request failed", exc_info=error)
-            answer, retry_after = problem(500, "Internal server error", "the error has been logged", path), None
-    if retry_after is not None:
-        answer.headers["retry-after"] = str(math.ceil(retry_after))
+    found = problem_of(error)
+    answer = problem(found.status, found.title, found.detail, request.url.path, found.errors, code=found.code)
+    if found.retry_after is not None:
+        answer.headers["retry-after"] = str(math.ceil(found.retry_after))
     return answer
 
 

@@ -91,3 +91,8 @@ _AUDIENCE: dict[str, Any] = {
 }
 PREVIEW: dict[str, Any] = {"audience": _AUDIENCE, "attributes_type": "MatchLiveScoreWidgetAttributes"}
 SEGMENT: dict[str, Any] = {"audience": {"profile": {"city": ["Istanbul", "Izmir"], "vip": True}}}
+LINE: dict[str, Any] = {
+    "id": "arsenal-liverpool",
+    "state": {"homeTeamScore": 2, "awayTeamScore": 0, "matchStatus": "2nd Half"},
+    "version": 18,
+}

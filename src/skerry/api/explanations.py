@@ -89,6 +89,16 @@ Segments may be made of others. A start looks up what a name stands for once, wh
 asked while the start is spread out.
 """,
     "deleteSegment": "409 where other segments are made of it; the answer names them.",
+    "batchActivities": """
+NDJSON: one object a line, at most 100,000 lines and 32 MiB; the answer has one line for each, in order, each sent once
+it is on disk. A line means what a PUT of the same activity means that leaves out audience, policies and `ends_at`: they
+stay as they are. It makes no activity and runs none again that has ended. A line that is wrong is refused alone, with
+the problem in `error`. Lines of one activity are carried out in their order. Blank lines are skipped.
+
+A repeated line is a `noop`, and a `version` keeps late ones out. `Idempotency-Key` makes a repeat of the whole free for
+a day: lines that were carried out have their first answer, and the others are carried out, as after a connection that
+broke in the midst. Lines are carried out 256 at a time; where the caller goes away, those that have not begun are not.
+""",
     "healthz": "503 when a background loop has ended for good. For the process manager.",
     "readyz": "503 with what is wrong where the store cannot be read. For the load balancer.",
     "metrics": "See the reference of metrics.",

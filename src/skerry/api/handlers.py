@@ -25,6 +25,7 @@ from skerry.api.rest3.errors import (
 )
 from skerry.api.rest3.fields import Fields, parse
 from skerry.api.v1.activity_handlers import ActivityHandlers
+from skerry.api.v1.batch import BatchHandler
 from skerry.api.v1.events import read_report
 from skerry.api.v1.stream import StreamHandlers
 from skerry.api.v1.webhooks import WebhookHandlers
@@ -58,6 +59,7 @@ class Handlers:
         self.activities = ActivityHandlers(self.intake, services, clock)
         self.stream = StreamHandlers(self.intake, services.feed, metrics, settings.stream)
         self.webhooks = WebhookHandlers(self.intake, services.webhooks)
+        self.batches = BatchHandler(self.intake, services.batches)
 
     # Live Activities
 

@@ -1,6 +1,7 @@
 """Taking a request in: who calls, how often it may, and what it has sent."""
 
 import time
+from collections.abc import Callable
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -42,23 +43,30 @@ class Intake:
         """
         return await authenticate(request, self._keys, self._settings.trusted_proxies)
 
-    async def body(self, request: Request) -> bytes:
+    async def body(
+        self, request: Request, *, most: int | None = None, grown: Callable[[int], None] = lambda _: None
+    ) -> bytes:
         """The request's body.
+
+        Args:
+            request: whose.
+            most: bytes of the largest, where that is not the setting.
+            grown: is told of the bytes that have come; what it raises ends the reading.
 
         Raises:
             Rest3Error, ProblemError: where it is too large or too slow, in the language of the route.
         """
         try:
             with Deadline(self._settings.body_timeout):
-                return await self._gather(request)
+                return await self._gather(request, most or self._settings.max_body_bytes, grown)
         except TimeoutError as error:
             if request.url.path.startswith("/rest/"):
                 raise Rest3Error(TOO_SLOW) from error
             raise ProblemError(408, "Request timeout", "the body did not arrive in time: send it again") from error
 
-    async def _gather(self, request: Request) -> bytes:
+    async def _gather(self, request: Request, most: int, grown: Callable[[int], None]) -> bytes:
         announced = request.headers.get("content-length", "")
-        self._check_length(request, int(announced[:20]) if announced.isdigit() else 0)
+        _check_length(request, int(announced[:20]) if announced.isdigit() else 0, most)
         parts: list[bytes] = []
         size, more = 0, True
         while more:
@@ -69,13 +77,14 @@ class Intake:
             more = message.get("more_body", False)
             parts.append(part)
             size += len(part)
-            self._check_length(request, size)
+            _check_length(request, size, most)
+            grown(len(part))
         return b"".join(parts)
 
-    def _check_length(self, request: Request, length: int) -> None:
-        most = self._settings.max_body_bytes
-        if length <= most:
-            return
-        if request.url.path.startswith("/rest/"):
-            raise Rest3Error(TOO_LARGE)
-        raise ProblemError(413, "Body too large", f"send at most {most} bytes, in several requests")
+
+def _check_length(request: Request, length: int, most: int) -> None:
+    if length <= most:
+        return
+    if request.url.path.startswith("/rest/"):
+        raise Rest3Error(TOO_LARGE)
+    raise ProblemError(413, "Body too large", f"send at most {most} bytes, in several requests")

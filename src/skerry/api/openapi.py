@@ -102,7 +102,7 @@ def _operation(route: Route) -> dict[str, Any]:
         operation["description"] = EXPLANATIONS[route.name].strip()
     if route.body is not None:
         content = {"schema": route.body} if route.example is None else {"schema": route.body, "example": route.example}
-        operation["requestBody"] = {"required": not route.optional_body, "content": {"application/json": content}}
+        operation["requestBody"] = {"required": not route.optional_body, "content": {route.body_media_type: content}}
     parameters = [
         *(("path", name, True) for name in _IN_PATH.findall(route.path)),
         *(("query", name, required) for name, required in route.query.items()),

@@ -13,6 +13,7 @@ from skerry.domain.desired import Desired, Outcome, Standing
 from skerry.domain.device import DeviceEvent, DeviceReport
 from skerry.domain.event import EventFilter, EventId, EventKind, EventPage
 from skerry.domain.ids import AppId, CardNumber, GroupId, Millis, NotificationKey, RevisionNumber
+from skerry.domain.line import Line, LineOutcome
 from skerry.domain.preview import Preview
 from skerry.domain.receipt import ActivityReceipt, CardReceipt, PushResult, PushStats, RevisionReceipt, Slice
 from skerry.domain.segment import SegmentSize, SegmentUsers, StoredSegment
@@ -61,6 +62,18 @@ class DesiredState(Protocol):
         idempotency: Idempotency | None = None,
     ) -> Outcome | None: ...
     def high_priority_left(self, standing: Standing) -> int: ...
+
+
+class Batches(Protocol):
+    """New states of many activities at once."""
+
+    async def carry_out(
+        self,
+        app_id: AppId,
+        lines: Sequence[Line],
+        tell: Callable[[Sequence[LineOutcome]], str],
+        idempotency: Idempotency | None = None,
+    ) -> str: ...
 
 
 class Registry(Protocol):
@@ -212,6 +225,7 @@ class Services:
     keys: Keys
     activities: Activities
     desired: DesiredState
+    batches: Batches
     registry: Registry
     receipts: Receipts
     webhooks: Webhooks

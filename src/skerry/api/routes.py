@@ -14,6 +14,7 @@ from skerry.api.v1 import audience_schemas
 from skerry.api.v1 import event_schemas as told
 from skerry.api.v1 import schemas as own
 from skerry.api.v1.activity_handlers import ActivityHandlers
+from skerry.api.v1.batch import NDJSON, BatchHandler
 from skerry.api.v1.headers import IF_MATCH, ONCE
 from skerry.api.v1.segments import AudienceHandlers
 
@@ -36,6 +37,7 @@ class Route:
     """Answers without a key."""
     media_type: str = "application/json"
     """Of the answer."""
+    body_media_type: str = "application/json"
     example: Any = None
     """A body that works."""
     also: tuple[str, ...] = ()
@@ -57,6 +59,7 @@ def table(handlers: Handlers, audiences: AudienceHandlers) -> list[Route]:
         *_activities(handlers.activities),
         *_events(handlers),
         *_segment_readings(audiences),
+        _batch(handlers.batches),
         *_own(handlers),
         *_audiences(audiences),
     ]
@@ -344,6 +347,14 @@ def _audiences(handlers: AudienceHandlers) -> list[Route]:
             refusals=("404", "409"),
         ),
     ]
+
+
+def _batch(handler: BatchHandler) -> Route:
+    return Route(
+        "POST", "/v1/activities:batch", "batchActivities", "New states of many activities, a line for each",
+        handler.batch, own.LINE, own.LINE_RESULT, media_type=NDJSON, body_media_type=NDJSON, example=examples.LINE,
+        headers=ONCE,
+    )  # fmt: skip
 
 
 def _own(handlers: Handlers) -> list[Route]:

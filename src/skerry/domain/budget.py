@@ -5,7 +5,7 @@ Priority 10 counts against an hourly budget per device, of unknown size, larger 
 (apple.md 4.7). Every card of an activity gets the same pushes, so one meter per activity serves all its cards. Pure.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from skerry.domain.ids import Millis
@@ -34,7 +34,7 @@ class Meter:
 
     def spend(self, per_hour: int, now: Millis) -> "Meter":
         """One more."""
-        return replace(self, spent=self.level(per_hour, now) + 1.0, at=now)
+        return Meter(self.level(per_hour, now) + 1.0, now)
 
 
 def govern(meter: Meter, per_hour: int, now: Millis, *, important: bool) -> int:

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+from msgspec import Struct
+
 from skerry.domain.ids import ActivityId, AppId, CardNumber, ChunkId, DeviceId, Millis, RevisionNumber, Seconds
 from skerry.domain.push import Environment
 from skerry.domain.verdict import OPEN, Verdict
@@ -106,12 +108,12 @@ def runs(numbers: Iterable[CardNumber]) -> list[tuple[CardNumber, CardNumber]]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Recipient:
+class Recipient(Struct, frozen=True):
     """One card of a chunk as the sender needs it: the token to push to, and where.
 
     For a start, `token` is the device's start token (the typed one where there is one); else the card's update token.
-    None: there is none (any more).
+    None: there is none (any more). A Struct, since a million are read for a million cards, in a third of a dataclass's
+    time.
     """
 
     number: CardNumber

@@ -113,10 +113,36 @@ class Desired:
     @property
     def digest(self) -> bytes:
         """What phones would notice: the same digest again asks for nothing new."""
-        shown = (
+        return digest_of(
             self.state, self.alert, self.attributes_type, self.attributes, self.relevance, self.stale_at, self.ends_at
-        )  # fmt: skip
-        return hashlib.blake2b(msgspec.json.encode([_text(one) for one in shown]), digest_size=16).digest()
+        )
+
+
+def digest_of(
+    state: bytes,
+    alert: bytes | None,
+    attributes_type: str | None,
+    attributes: bytes | None,
+    relevance: float | None,
+    stale_at: Seconds | None,
+    ends_at: Seconds | None,
+) -> bytes:
+    """What phones would notice, as one short value."""
+    shown = (
+        state.decode(),
+        None if alert is None else alert.decode(),
+        attributes_type,
+        None if attributes is None else attributes.decode(),
+        relevance,
+        stale_at,
+        ends_at,
+    )
+    return hashlib.blake2b(msgspec.json.encode(shown), digest_size=16).digest()
+
+
+def is_outdated(version: int | None, last: int | None, *, same: bool) -> bool:
+    """Whether a wish with this version comes after one with a later one; `same`: it asks for what is so already."""
+    return version is not None and last is not None and (version < last or (version == last and not same))
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +212,3 @@ def read_outcome(text: str) -> Outcome:
     activity_id, app_id, created_at, newest, phase, revisions, created, priority = msgspec.json.decode(text)
     activity = Activity(activity_id, app_id, created_at, Phase(phase), newest=newest)
     return Outcome(activity, tuple(revisions), created, priority)
-
-
-def _text(value: object) -> object:
-    return value.decode() if isinstance(value, bytes) else value

@@ -39,6 +39,13 @@ class NotALiveActivityError(RefusedError):
 class OutdatedError(RefusedError):
     """A later change has been accepted already: this one comes too late."""
 
+    def __init__(self, version: int | None, last: int | None) -> None:
+        super().__init__(f"version {version} comes too late: {last} has been accepted")
+
+
+class EndedError(RefusedError):
+    """The activity has ended, and the request is none to run it again."""
+
 
 class ChangedMeanwhileError(RefusedError):
     """The activity is not at the revision that the caller saw."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cache
 from typing import Any, NewType, Self
 
 from skerry.domain.card import Card
@@ -189,9 +190,13 @@ def updated_as_text(number: RevisionNumber, priority: int, *, alert: bool) -> st
 
 def settled_alone(number: RevisionNumber, verdict: Verdict) -> str:
     """The body of a revision whose one card has come to this verdict, as JSON (see `settled`)."""
+    return f'{{"revision":{number},"verdicts":{_alone(verdict)}}}'
+
+
+@cache
+def _alone(verdict: Verdict) -> str:
     counts = count_verdicts([(0, 0, bytes((verdict,)))])
-    told = ",".join(f'"{one.name.lower()}":{count}' for one, count in counts.items())
-    return f'{{"revision":{number},"verdicts":{{{told}}}}}'
+    return "{" + ",".join(f'"{one.name.lower()}":{count}' for one, count in counts.items()) + "}"
 
 
 def of_card(app_id: AppId, kind: EventKind, card: Card, at: Millis, **body: Any) -> Event:

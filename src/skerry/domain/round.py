@@ -61,3 +61,18 @@ class Change(Struct):
     alert: bytes | None
     relevance: float | None
     due_at: Millis
+
+
+class Wish(Struct):
+    """What is kept of a desired state of a round, beside audience and policies, which stay."""
+
+    activity_id: ActivityId
+    digest: bytes
+    version: int | None
+    alerted_at: Millis
+    """0: it does not alert."""
+    revised_at: Millis
+    """0: it was so already."""
+    pushed_at: Millis
+    spent: float
+    spent_at: Millis

@@ -91,11 +91,11 @@ def desired(body: PutBody, group_id: GroupId, now: Millis) -> Desired:
         state=state,
         attributes_type=text(body.type, "type", MOST_ID),
         attributes=object_bytes(body.attributes, "attributes"),
-        alert=_alert(body.alert),
+        alert=alert_of(body.alert),
         audience=None if body.audience is None else read_audience(body.audience, "audience"),
-        priority=_priority(body.priority),
+        priority=priority_of(body.priority),
         important=body.important,
-        relevance=_finite(body.relevance),
+        relevance=finite(body.relevance),
         stale_at=seconds(body.stale_at, "stale_at"),
         ends_at=ends_at,
         version=version(body.version),
@@ -107,7 +107,7 @@ def ending(body: EndBody) -> End:
     """The end."""
     return End(
         state=object_bytes(body.state, "state"),
-        alert=_alert(body.alert),
+        alert=alert_of(body.alert),
         dismissal_date=seconds(body.dismiss_at, "dismiss_at"),
     )
 
@@ -142,8 +142,8 @@ def _policies(body: PutBody) -> Policies:
     )
 
 
-def _priority(value: float | str) -> Priority:
-    """JSON has one kind of number: 10.0 is 10."""
+def priority_of(value: float | str) -> Priority:
+    """The priority; JSON has one kind of number: 10.0 is 10."""
     found = _PRIORITIES.get(value)
     if found is None:
         raise refused("priority", f"is {value!r}", 'send 5, 10 or "auto"')
@@ -158,13 +158,14 @@ def _millis(value: timedelta | None, field: str) -> Millis | None:
     return Millis(int(value.total_seconds() * 1000))
 
 
-def _finite(value: float | None) -> float | None:
+def finite(value: float | None) -> float | None:
+    """A relevance score."""
     if value is not None and not abs(value) <= 1e308:  # noqa: PLR2004 - JSON has no infinity
         raise refused("relevance", "is out of bounds", "send a finite number")
     return value
 
 
-def _alert(raw: msgspec.Raw) -> bytes | None:
+def alert_of(raw: msgspec.Raw) -> bytes | None:
     """Apple's alert: title and body are texts or `{"loc-key", "loc-args"}` (apple.md 4.2)."""
     sent = object_bytes(raw, "alert")
     if sent is None:

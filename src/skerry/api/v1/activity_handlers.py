@@ -16,16 +16,10 @@ from skerry.api.v1 import activities as forms
 from skerry.api.v1.headers import expected_revision, idempotency
 from skerry.api.v1.query import Query
 from skerry.api.v1.reading import not_found, read, refused
+from skerry.api.v1.refusals import refusal
 from skerry.api.v1.stream import read_kinds
 from skerry.domain.activity import Activity
 from skerry.domain.desired import Outcome
-from skerry.domain.errors import (
-    ChangedMeanwhileError,
-    FixedAttributesError,
-    NothingToStartError,
-    OutdatedError,
-    PayloadTooLargeError,
-)
 from skerry.domain.event import EventId
 from skerry.domain.ids import AppId, CardNumber, Millis, RevisionNumber
 from skerry.domain.receipt import ActivityReceipt, RevisionReceipt
@@ -60,7 +54,7 @@ class ActivityHandlers:
                 app_id, desired, expected=expected_revision(request), idempotency=idempotency(request, body)
             )
         except Exception as error:
-            raise _refusal(error) from error
+            raise refusal(error) from error
         return await self._answer(app_id, outcome, wait, status=201 if outcome.created else 200)
 
     async def end(self, request: Request) -> Response:
@@ -80,7 +74,7 @@ class ActivityHandlers:
                 idempotency=idempotency(request, sent),
             )
         except Exception as error:
-            raise _refusal(error) from error
+            raise refusal(error) from error
         if outcome is None:
             raise _unknown(group_id)
         return await self._answer(app_id, outcome, wait)
@@ -177,23 +171,6 @@ def _json(document: Any, activity: Activity | None = None, *, status: int = 200)
 
 def _unknown(group_id: str) -> ProblemError:
     return ProblemError(404, "Not found", f"there is no activity {group_id}: PUT it first")
-
-
-def _refusal(error: Exception) -> Exception:
-    if isinstance(error, NothingToStartError):
-        return refused(error.field, "is missing", "a start needs it: send it with the audience")
-    for kind, status, title, fix in _REFUSALS:
-        if isinstance(error, kind):
-            return ProblemError(status, title, f"{error}: {fix}")
-    return error
-
-
-_REFUSALS: tuple[tuple[type[Exception], int, str, str], ...] = (
-    (OutdatedError, 409, "Outdated", "read the activity and send a higher version"),
-    (ChangedMeanwhileError, 412, "Changed meanwhile", "read the activity, and send its ETag in If-Match"),
-    (FixedAttributesError, 409, "Attributes are fixed", "end it first, or leave them out"),
-    (PayloadTooLargeError, 413, "Payload too large", "send less state, attributes or alert"),
-)
 
 
 def _wait(request: Request) -> float:

@@ -59,7 +59,7 @@ def object_bytes(raw: msgspec.Raw, field: str) -> bytes | None:
         value = msgspec.json.decode(sent)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise refused(field, f"is not JSON that can be sent on ({error})", "send a JSON object in UTF-8") from error
-    if _depth(value) > MOST_DEPTH:
+    if sent.count(b"{") + sent.count(b"[") > MOST_DEPTH and _depth(value) > MOST_DEPTH:
         raise refused(field, f"is nested deeper than {MOST_DEPTH} levels", "send a flatter object")
     return sent
 

@@ -143,3 +143,30 @@ TIMELINE = fields(
     )
     | {"description": "With installation: whether it is there."},
 )
+
+LINE: Schema = (
+    fields(
+        ("id",),
+        id=GROUP_ID,
+        action={"enum": ["update", "end"], "default": "update"},
+        state=STATE | {"description": "The whole state; an update needs it. Reaches the phone byte for byte."},
+        alert=ALERT,
+        priority={"enum": [5, 10, "auto"], "default": "auto", "description": "auto: 10 while the budget lasts."},
+        important=BOOLEAN | {"description": "With auto: a person must look now, spend the budget."},
+        relevance={"type": "number", "minimum": -1e9, "maximum": 1e9, "description": "Apple's relevance-score."},
+        stale_at=DATE,
+        dismiss_at=DATE | {"description": "With an end: when the card leaves the Lock Screen."},
+        version=VERSION,
+    )
+    | _CLOSED
+    | {"description": "One line."}
+)
+LINE_RESULT = fields(
+    ("line", "id", "revision", "result"),
+    line=COUNT | {"description": "Which line of the request, from 1, blank ones counted too."},
+    id=either(text(512), NULL),
+    revision=either(COUNT, NULL),
+    result={"enum": ["changed", "noop", "unknown", "refused"]},
+    error=OBJECT
+    | {"description": "Where refused or unknown: title, status, code, detail, and the fields that are wrong."},
+) | {"description": "What became of one line."}

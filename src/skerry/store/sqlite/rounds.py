@@ -6,9 +6,10 @@ from collections.abc import Sequence
 import msgspec
 
 from skerry.domain.chunk import ChunkState
+from skerry.domain.desired import Policies
 from skerry.domain.ids import AppId, GroupId, Millis
 from skerry.domain.revision import RevisionKind
-from skerry.domain.round import Change, Seen
+from skerry.domain.round import Change, Seen, Wish
 from skerry.store.sqlite import recipients
 from skerry.store.sqlite.rows import Rows
 
@@ -59,6 +60,22 @@ ADVANCE = Rows(
     4,
 )
 
+WANT = Rows(
+    """
+    INSERT INTO desired (
+        activity_id, digest, policies, version, alerted_at, revised_at, pushed_at, start, spent, spent_at
+    )
+    VALUES {rows}
+    ON CONFLICT (activity_id) DO UPDATE SET
+        digest = excluded.digest, version = excluded.version,
+        alerted_at = max(alerted_at, excluded.alerted_at), revised_at = max(revised_at, excluded.revised_at),
+        pushed_at = excluded.pushed_at, spent = excluded.spent, spent_at = excluded.spent_at
+    """,
+    10,
+)
+
+_SIMPLE = msgspec.json.encode(Policies())
+
 _seen = msgspec.json.Decoder(list[Seen], strict=False)  # not strict: SQLite's booleans are 0 and 1
 
 
@@ -68,16 +85,13 @@ class RoundRecords:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    def look(self, app_id: AppId, group_ids: Sequence[GroupId], simple: bytes | None = None) -> list[Seen]:
-        """The activities of these names, where there are any.
-
-        `simple`: the encoded policies that hold where nobody says any; then what is wanted of them is looked at too.
-        """
+    def look(self, app_id: AppId, group_ids: Sequence[GroupId], *, wanted: bool = False) -> list[Seen]:
+        """The activities of these names, where there are any; what is wanted of them only if asked for."""
         names = msgspec.json.encode(group_ids).decode()
-        if simple is None:
-            row = self._connection.execute(LOOK, (app_id, names)).fetchone()
+        if wanted:
+            row = self._connection.execute(LOOK_AT_WANTED, (app_id, names, _SIMPLE)).fetchone()
         else:
-            row = self._connection.execute(LOOK_AT_WANTED, (app_id, names, simple)).fetchone()
+            row = self._connection.execute(LOOK, (app_id, names)).fetchone()
         return _seen.decode(row[0])
 
     def advance(self, changes: Sequence[Change], now: Millis) -> None:
@@ -96,3 +110,16 @@ class RoundRecords:
         ADVANCE.execute(
             self._connection, [(one.seen.activity_id, one.state, one.number, one.timestamp) for one in changes]
         )
+
+    def want(self, wishes: Sequence[Wish]) -> None:
+        """Store what is wanted of activities whose audience and policies stay as they are."""
+        WANT.execute(
+            self._connection,
+            [
+                (
+                    one.activity_id, one.digest, _SIMPLE, one.version, one.alerted_at, one.revised_at, one.pushed_at,
+                    0, one.spent, one.spent_at,
+                )
+                for one in wishes
+            ],
+        )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Statements that take many rows: one step of SQLite for up to 64 of them.
+"""Statements that take many rows: one step of SQLite for up to 256 of them.
 
 A step costs more around it than in it: the interpreter's lock is let go and taken back, which beside a busy event loop
 takes longer than storing a row. Rows could also travel as one JSON text, but JSON cannot carry bytes.
@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Sequence
 from itertools import chain
 
-_SIZES = (64, 8, 1)
+_SIZES = (256, 64, 8, 1)
 
 
 class Rows:

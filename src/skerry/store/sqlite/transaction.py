@@ -1,7 +1,8 @@
 """The store's transaction: the records of every room, over one connection."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 
 from skerry.domain.ids import Millis
@@ -33,6 +34,21 @@ class SqliteTransaction:
         self.connection = connection
         """For the store's own modules (`retention`); services know nothing of it."""
         self._clock = clock
+
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """A block that is undone by itself where it raises; what was done before it stays."""
+        mark = self.events.mark()
+        self.connection.execute("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            if self.connection.in_transaction:  # SQLite may have rolled all of it back, as it does on a full disk
+                self.events.forget_since(mark)
+                self.connection.execute("ROLLBACK TO part")
+                self.connection.execute("RELEASE part")
+            raise
+        self.connection.execute("RELEASE part")
 
     @cached_property
     def activities(self) -> ActivityRecords:
