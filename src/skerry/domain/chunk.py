@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+import msgspec
+
 from skerry.domain.ids import ActivityId, AppId, CardNumber, ChunkId, DeviceId, Millis, RevisionNumber, Seconds
 from skerry.domain.push import Environment
 from skerry.domain.verdict import OPEN, Verdict
@@ -106,9 +108,11 @@ def runs(numbers: Iterable[CardNumber]) -> list[tuple[CardNumber, CardNumber]]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Recipient:
+class Recipient(msgspec.Struct, frozen=True, gc=False):
     """One card of a chunk as the sender needs it: the token to push to, and where.
+
+    Unseen by the garbage collector, since it holds plain values only: tens of thousands come and go in a second, and it
+    would go through all that the process holds every few hundred of them.
 
     For a start, `token` is the device's start token (the typed one where there is one); else the card's update token.
     None: there is none (any more).
