@@ -22,6 +22,7 @@ from skerry.activities.timekeeper import Timekeeper
 from skerry.api.app import build_api
 from skerry.api.ports import ApiSettings, Services, StreamSettings
 from skerry.apns import ApnsClient, Channels, PoolSettings
+from skerry.apns.proxy import Proxy
 from skerry.apns.stats import ClientStats
 from skerry.bus.memory import MemoryBus
 from skerry.delivery.assistance import Assistance
@@ -381,6 +382,7 @@ def pool_settings(settings: Settings) -> PoolSettings:
         idle_after=apns.idle_after_s,
         max_age=apns.max_age_s,
         max_queued=apns.max_queued,
+        proxy=None if apns.proxy is None else Proxy.parse(apns.proxy),
     )
 
 

@@ -6,6 +6,7 @@ long, and as large, as somebody cares to send it, and keep connections open on w
 
 import asyncio
 import contextlib
+import gc
 import os
 import resource
 import signal
@@ -23,6 +24,8 @@ BACKLOG = 2048
 GRACE = 10
 """Seconds that open requests get when the service is asked to stop."""
 MOST_HEAD_BYTES = 64 * 1024
+YOUNG = 10_000
+"""Objects between two collections of the youngest; Python's 700 are made in a few milliseconds here."""
 HEAD_WITHIN = 30.0
 """Seconds from a connection's opening, or from a request's first byte, to the end of the request's head."""
 
@@ -42,6 +45,18 @@ def listening(host: str, port: int) -> Generator[socket.socket]:
         raise RefusedError(f"cannot listen on {host}:{port}: {why}; choose another --host or --port") from error
     with listener:
         yield listener
+
+
+def settle_in() -> None:
+    """Tell the garbage collector that what there is now stays: it need not look at it again and again.
+
+    To be called once, when the process has all that it runs with. Modules, types and settings are some 200,000 objects,
+    and each full collection went through all of them, on the event loop: 60 to 80 ms during which nothing else happens.
+    What is made from now on is looked through less often, too: nearly all of it goes by itself, without a cycle.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG)
 
 
 def runner() -> asyncio.Runner:

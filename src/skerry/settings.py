@@ -21,6 +21,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from skerry.apns.proxy import Proxy
 from skerry.domain.webhook import RetrySchedule
 
 CONFIG_FILE = "skerry.toml"
@@ -59,6 +60,12 @@ def _known_zone(name: str) -> str:
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise ValueError(f"{name!r} is not a time zone: write it as UTC or Europe/Istanbul") from error
     return name
+
+
+def _proxy(url: str | None) -> str | None:
+    if url is not None:
+        Proxy.parse(url)
+    return url
 
 
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_networks)]
@@ -172,6 +179,11 @@ class Apns(Section):
         86_400.0, gt=0, description="Seconds after which a connection is renewed, give or take a fifth."
     )
     max_queued: int = Field(50_000, ge=1_000, description="Pushes that may wait for one host, per lane.")
+    proxy: Annotated[str | None, AfterValidator(_proxy)] = Field(
+        None,
+        repr=False,
+        description="HTTP proxy on the way to APNs: `http://host:port`, or `http://user:password@host:port`.",
+    )
 
 
 class Limits(Section):

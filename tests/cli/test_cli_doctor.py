@@ -42,6 +42,25 @@ def test_an_endpoint_that_cannot_be_reached_is_named(skerry: Any, p8: Path) -> N
     assert "--management-sandbox" in found["app shop, sandbox channels"]["fix"]
 
 
+def test_a_proxy_that_cannot_be_reached_is_named_without_its_password(
+    skerry: Any, p8: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SKERRY_APNS__PROXY", "http://me:secret@127.0.0.1:1")
+    skerry(*APP, *CREDENTIAL, "--p8", str(p8))
+    _, found = findings(skerry)
+    told = found["app shop, production"]["found"]
+    assert "through the proxy 127.0.0.1:1" in told
+    assert "secret" not in told
+
+
+def test_a_proxy_that_is_none_is_a_finding_without_its_password(skerry: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SKERRY_APNS__PROXY", "https://me:secret@proxy.example")
+    code, found = findings(skerry)
+    assert code == 1
+    assert "apns.proxy" in found["settings"]["found"]
+    assert "secret" not in found["settings"]["found"]
+
+
 def test_wrong_settings_are_a_finding(skerry: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SKERRY_HTTP__PORT", "none")
     code, found = findings(skerry)

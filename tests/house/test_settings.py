@@ -24,6 +24,7 @@ VALUES: dict[str, tuple[str, str, Any]] = {
     "http.simulator_url": ('"http://127.0.0.1:9"', "http://127.0.0.1:9", "http://127.0.0.1:9"),
     "log.level": ('"debug"', "debug", "debug"),
     "log.format": ('"json"', "json", "json"),
+    "apns.proxy": ('"http://me:pw@proxy:8080"', "http://me:pw@proxy:8080", "http://me:pw@proxy:8080"),
     "delivery.unknown_start": ('"give_up"', "give_up", "give_up"),
     "activities.no_token": ('"again"', "again", "again"),
     "limits.requests_per_key_per_minute": ("7.5", "7.5", 7.5),

@@ -1,5 +1,6 @@
 """Chunks and plans, as the ports promise them."""
 
+import gc
 import random
 from dataclasses import replace
 
@@ -133,6 +134,11 @@ async def test_what_a_living_sender_holds_is_its_own_until_it_falls_silent_or_le
     assert not await bench.write(lambda tx: tx.senders.beat("beside", Millis(95))), (
         "it has to learn that it was given up"
     )
+
+
+def test_recipients_are_no_work_for_the_garbage_collector():
+    one = Recipient(CardNumber(1), DeviceId(1), 0, "bb", Environment.SANDBOX, True, False, True)
+    assert not gc.is_tracked(one)
 
 
 async def test_unsent_older_updates_are_superseded_and_nothing_else(bench):

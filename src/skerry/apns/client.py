@@ -55,7 +55,7 @@ class ApnsClient:
 
     async def probe(self, route: Route, timeout: float = 10.0) -> ProbeReport:  # noqa: ASYNC109 - a report's limit
         """Try a route without sending a push: name, TLS, HTTP/2, and whether the key can sign."""
-        return await probe(route, timeout)
+        return await probe(route, timeout, self._settings.proxy)
 
     def stats(self) -> ClientStats:
         """What goes on, by route."""

@@ -15,6 +15,7 @@ from skerry.apns.addresses import Address
 from skerry.apns.answer import Answer
 from skerry.apns.headers import Letter
 from skerry.apns.health import Bearing, Health
+from skerry.apns.proxy import KEEP_ALIVE, TunnelError, connect_through
 from skerry.apns.reasons import Remedy, remedy
 from skerry.apns.session import Session
 from skerry.apns.settings import PoolSettings
@@ -235,7 +236,10 @@ class Connection(asyncio.Protocol, Generic[OwnerT]):
         """Seconds of silence that are nothing to worry about: fewer once something is out that wants an answer."""
         oldest = next(iter(self.session.runs), None)
         waits = oldest is not None and now - oldest.sent_at > self._settings.silence_limit
-        return self._settings.silence_limit if waits else self._settings.ping_interval
+        if waits:
+            return self._settings.silence_limit
+        longest = self._settings.ping_interval
+        return longest if self._settings.proxy is None else min(longest, KEEP_ALIVE)
 
     def _flush(self) -> None:
         outgoing = self.session.take_outgoing()
@@ -284,42 +288,57 @@ async def connect(
     changed: Callable[[], None],
     bearing: Bearing | None = None,
 ) -> Connection[OwnerT]:
-    """Open a connection to one of the endpoint's addresses and wait for the peer's first SETTINGS.
+    """Open a connection to one of the endpoint's addresses, or its proxy's, and wait for the peer's first SETTINGS.
 
     Raises:
         ConnectError: saying which phase failed, and whether trying again can help.
     """
     loop = asyncio.get_running_loop()
     connection: Connection[OwnerT] | None = None
-    where = str(endpoint) if address.text == endpoint.host else f"{endpoint} at {address.text}"
+
+    def factory() -> Connection[OwnerT]:
+        return Connection(session, settings, changed, address, bearing)
+
     try:
         async with asyncio.timeout(settings.connect_timeout):
-            transport, connection = await loop.create_connection(
-                lambda: Connection(session, settings, changed, address, bearing),
-                address.text,
-                endpoint.port,
-                ssl=context,
-                server_hostname=endpoint.host,
-            )
+            if settings.proxy is not None:
+                transport, connection = await connect_through(settings.proxy, address.text, endpoint, context, factory)
+            else:
+                transport, connection = await loop.create_connection(
+                    factory, address.text, endpoint.port, ssl=context, server_hostname=endpoint.host
+                )
             _require_http2(transport, endpoint)
             await connection.ready
     except BaseException as error:
         if connection is not None:
             connection.abort("connect_failed")
-        match error:
-            case ssl.SSLCertVerificationError():
-                why = f"{where} is not trusted: {error.verify_message}; set the right CA bundle for this endpoint"
-                raise ConnectError(why, fatal=True) from error
-            case ssl.SSLError() if "ALERT" in (error.reason or ""):
-                raise ConnectError(f"{where} refused TLS: {error.reason}", fatal=True, credential=True) from error
-            case TimeoutError():
-                raise ConnectError(f"{where} did not answer within {settings.connect_timeout:g} s") from error
-            case OSError():
-                raise ConnectError(f"cannot reach {where}: {error}") from error
-            case ValueError():
-                raise ConnectError(f"{where} is no address of a server: {error}", fatal=True) from error
-        raise
+        where = str(endpoint) if address.text == endpoint.host else f"{endpoint} at {address.text}"
+        if settings.proxy is not None:
+            where = f"{endpoint} through the proxy {settings.proxy}"
+        explained = _explained(error, where, settings.connect_timeout)
+        if explained is None:
+            raise
+        raise explained from error
     return connection
+
+
+def _explained(error: BaseException, where: str, limit: float) -> ConnectError | None:  # noqa: PLR0911 - one a kind
+    """What went wrong with an attempt, in words that help; None: it speaks for itself, or is no failure."""
+    match error:
+        case ssl.SSLCertVerificationError():
+            why = f"{where} is not trusted: {error.verify_message}; set the right CA bundle for this endpoint"
+            return ConnectError(why, fatal=True)
+        case ssl.SSLError() if "ALERT" in (error.reason or ""):
+            return ConnectError(f"{where} refused TLS: {error.reason}", fatal=True, credential=True)
+        case TimeoutError():
+            return ConnectError(f"{where} did not answer within {limit:g} s")
+        case TunnelError() if error.refused:
+            return ConnectError(str(error), fatal=True, credential=True)
+        case OSError():
+            return ConnectError(f"cannot reach {where}: {error}")
+        case ValueError():
+            return ConnectError(f"{where} is no address of a server: {error}", fatal=True)
+    return None
 
 
 def _require_http2(transport: asyncio.Transport, endpoint: Endpoint) -> None:

@@ -340,8 +340,8 @@ class RoutePool:
             instead_of.drain()
 
     async def _resolve(self) -> None:
-        """Look the name up; where that fails, the addresses that are known serve on."""
-        endpoint = self._route.endpoint
+        """Look the name up, or the proxy's; where that fails, the addresses that are known serve on."""
+        endpoint = self._settings.proxy or self._route.endpoint
         try:
             async with asyncio.timeout(self._settings.resolve_timeout):
                 found = await self._loop.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, fields
 
+from skerry.apns.proxy import Proxy
+
 
 @dataclass(frozen=True, slots=True)
 class PoolSettings:
@@ -43,10 +45,12 @@ class PoolSettings:
     """For a route whose connection said `TooManyProviderTokenUpdates`."""
     credential_probe: float = 300.0
     """Between two attempts with a key that APNs has refused."""
+    proxy: Proxy | None = None
+    """Through which all connections go."""
 
     def __post_init__(self) -> None:
         for one in fields(self):
-            if getattr(self, one.name) <= 0:
+            if one.name != "proxy" and getattr(self, one.name) <= 0:
                 raise ValueError(f"{one.name} must be greater than 0")
         if self.max_back_off < self.back_off:
             raise ValueError("max_back_off must not be below back_off")

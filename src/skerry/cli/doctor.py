@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from skerry.apns import ApnsClient
-from skerry.app import Admin, open_admin
+from skerry.app import Admin, open_admin, pool_settings
 from skerry.domain.app import App
 from skerry.domain.push import Credential, Route
 from skerry.settings import Settings, WrongSettingsError, load
@@ -85,7 +85,7 @@ async def _look(settings: Settings) -> AsyncIterator[Finding]:
             if not apps:
                 yield Finding("apps", "none", "add one: skerry app add --help")
             for listed in apps:
-                async for finding in _app(admin, listed):
+                async for finding in _app(settings, admin, listed):
                     yield finding
     except (StoreError, SealError) as error:
         fix = "do what it says; what is damaged comes back with the data directory's backup, key ring included"
@@ -108,7 +108,7 @@ async def _store(admin: Admin) -> Finding:
     return Finding("store", "opens, and is sound")
 
 
-async def _app(admin: Admin, listed: App) -> AsyncIterator[Finding]:
+async def _app(settings: Settings, admin: Admin, listed: App) -> AsyncIterator[Finding]:
     what = f"app {listed.name}"
     try:
         app = await admin.apps.app(listed.app_id)
@@ -121,24 +121,26 @@ async def _app(admin: Admin, listed: App) -> AsyncIterator[Finding]:
         return
     if not any(key.revoked_at is None for key in await admin.apps.keys(app.app_id)):
         yield Finding(what, "has no API key", f"skerry key create --app {quote(app.name)} --kind rest")
-    for finding in await asyncio.gather(*_ways(app, Credential(app.team_id, app.key_id, app.private_key))):
+    for finding in await asyncio.gather(*_ways(settings, app, Credential(app.team_id, app.key_id, app.private_key))):
         yield finding
 
 
-def _ways(app: App, credential: Credential) -> Iterator[Awaitable[Finding]]:
+def _ways(settings: Settings, app: App, credential: Credential) -> Iterator[Awaitable[Finding]]:
     """A look at each of the app's hosts, together: one that does not answer costs its whole time limit."""
     kinds = (("", "endpoint", app.endpoints), (" channels", "management", app.management_endpoints))
     for label, option, endpoints in kinds:
         for environment, endpoint in endpoints.items():
             what = f"app {app.name}, {environment.value}{label}"
-            yield _way(app, what, Route(credential, endpoint), f"--{option}-{environment.value}")
+            yield _way(settings, app, what, Route(credential, endpoint), f"--{option}-{environment.value}")
 
 
-async def _way(app: App, what: str, route: Route, option: str) -> Finding:
-    async with ApnsClient() as client:
+async def _way(settings: Settings, app: App, what: str, route: Route, option: str) -> Finding:
+    pool = pool_settings(settings)
+    async with ApnsClient(pool) as client:
         report = await client.probe(route, timeout=5.0)
     if report.problem is None:
-        return Finding(what, f"{route.endpoint} answers ({report.tls_version}, HTTP/2)")
+        through = "" if pool.proxy is None else f" through the proxy {pool.proxy}"
+        return Finding(what, f"{route.endpoint} answers{through} ({report.tls_version}, HTTP/2)")
     fix = (
         "open the way to it, or name another endpoint and its roots:"
         f" skerry app set {quote(app.name)} {option} HOST:PORT --ca-bundle FILE"

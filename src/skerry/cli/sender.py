@@ -11,7 +11,7 @@ import typer
 
 from skerry.app import SETTLE_WITHIN, open_sender
 from skerry.delivery.assistance import GivenUpError
-from skerry.http_server import runner
+from skerry.http_server import runner, settle_in
 from skerry.log import configure
 from skerry.sender_processes import report
 from skerry.settings import Settings, load
@@ -47,6 +47,7 @@ async def _send(settings: Settings, owner: str) -> None:
 
     loop.add_reader(sys.stdin.fileno(), left_alone)
     async with open_sender(settings, owner) as beside:
+        settle_in()
         running = asyncio.create_task(beside.run())
         ending = asyncio.create_task(stop.wait())
         while not running.done() and not ending.done():

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from skerry.app import open_service
-from skerry.http_server import listening, runner, serve_http
+from skerry.http_server import listening, runner, serve_http, settle_in
 from skerry.log import configure
 from skerry.settings import Settings, load
 
@@ -33,6 +33,7 @@ def serve(
 
 async def _serve(settings: Settings, listener: socket.socket, *, quiet: bool) -> None:
     async with open_service(settings) as service:
+        settle_in()
         if not quiet:
             host = f"[{settings.http.host}]" if ":" in settings.http.host else settings.http.host
             Console(soft_wrap=True).print(f"Skerry answers on http://{host}:{settings.http.port}", markup=False)

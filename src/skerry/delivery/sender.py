@@ -35,6 +35,11 @@ from skerry.domain.verdict import Verdict
 LONGEST_NAP = 15.0
 """Seconds between two looks at the outbox, should every wake-up be lost."""
 
+BITES = 4
+"""In which the room for large chunks is filled: each claim is a commit."""
+READ_TOGETHER = 4
+"""Large chunks of one read: a millisecond each, in which a reader serves nobody else."""
+
 _ACCEPTED = int(Outcome.ACCEPTED)
 
 
@@ -166,7 +171,7 @@ class Sender:
                 for work in () if assists else (self._reclaim, self._spread):
                     group.create_task(work())
                 for lane in self._settings.lanes:
-                    group.create_task(self._empty(lane, group))
+                    group.create_task(self._empty_large(group) if lane is Lane.LARGE else self._empty(lane, group))
                 lease = Millis(int(self._settings.lease * 1000))
                 self._handover.open(self._owner, lease, self._room, lambda parcels: self._carry(parcels, group))
         finally:
@@ -263,6 +268,58 @@ class Sender:
 
         task.add_done_callback(carried)
 
+    async def _empty_large(self, group: asyncio.TaskGroup) -> None:
+        """Chunks of large fan-outs: read beside the writer, where no commit waits for it, and begun one by one.
+
+        Sixty-four that are read in the transaction that claims them, and then framed in one turn of the loop, hold up
+        everybody else for as many milliseconds, twice.
+        """
+        most = self._settings.chunks_at_once[Lane.LARGE]
+        enough = most - most // BITES
+        busy: set[asyncio.Task[None]] = set()
+        room = asyncio.Event()
+
+        def begin(claimed: Claimed) -> None:
+            if self._stopping:  # meanwhile: whoever sends next takes the lease over
+                return
+            task = group.create_task(self._send(claimed))
+            busy.add(task)
+            self._busy.add(task)
+            task.add_done_callback(over)
+
+        def over(task: asyncio.Task[None]) -> None:
+            busy.discard(task)
+            self._busy.discard(task)
+            if len(busy) <= enough:
+                room.set()
+
+        while not self._stopping:
+            if len(busy) > enough:
+                room.clear()
+                await room.wait()
+                continue
+            wait = self._until(await self._store.read(lambda tx: tx.outbox.next_due(Lane.LARGE)))
+            if wait > 0:
+                await self._nap(Lane.LARGE.name, wait)
+                continue
+            chunks = await self._claim_large(most - len(busy))
+            for low in range(0, len(chunks), READ_TOGETHER):
+                for claimed in await self._read_large(chunks[low : low + READ_TOGETHER]):
+                    begin(claimed)
+                    await asyncio.sleep(0)
+
+    async def _claim_large(self, limit: int) -> list[Chunk]:
+        now = self._clock()
+        until = Millis(now + int(self._settings.lease * 1000))
+        return await self._store.write(lambda tx: tx.outbox.claim(self._owner, Lane.LARGE, now, until, limit))
+
+    async def _read_large(self, chunks: Sequence[Chunk]) -> list[Claimed]:
+        found = await self._store.read(lambda tx: [_claimed(tx, chunk) for chunk in chunks])
+        if None in found:
+            erased = [chunk for chunk, one in zip(chunks, found, strict=True) if one is None]
+            await self._store.write(lambda tx: _settle_erased(tx, erased))
+        return [one for one in found if one is not None]
+
     def _until(self, due: Millis | None) -> float:
         wait = LONGEST_NAP if due is None else (due - self._clock()) / 1000
         return min(max(wait, 0.0), LONGEST_NAP)
@@ -276,8 +333,9 @@ class Sender:
             small = [one.chunk_id for one in chunks if one.size == 1 and not self._settlement.is_too_old(one, now)]
             parcels = tx.parcels.read(small, now) if small else []
             known = {one.chunk_id for one in parcels}
-            others = (_claimed(tx, chunk) for chunk in chunks if chunk.chunk_id not in known)
-            return parcels, [one for one in others if one is not None]
+            others = [(chunk, _claimed(tx, chunk)) for chunk in chunks if chunk.chunk_id not in known]
+            _settle_erased(tx, [chunk for chunk, one in others if one is None])
+            return parcels, [one for _, one in others if one is not None]
 
         return await self._store.write(work)
 
@@ -499,11 +557,10 @@ class Sender:
 
 
 def _claimed(tx: Transaction, chunk: Chunk) -> Claimed | None:
+    """None: the activity was erased meanwhile, and there is nobody left to send to."""
     activity = tx.activities.get(chunk.activity_id)
     revision = tx.activities.revision(chunk.activity_id, chunk.revision)
     if activity is None or revision is None:
-        # The activity was erased meanwhile: there is nobody left to send to.
-        tx.outbox.save(replace(chunk, state=ChunkState.SETTLED))
         return None
     target = activity.channel_target if chunk.is_broadcast else activity.target_of(chunk.first)
     newer = tx.activities.revision(chunk.activity_id, target) if target > chunk.revision else None
@@ -515,6 +572,11 @@ def _claimed(tx: Transaction, chunk: Chunk) -> Claimed | None:
     recipients = tx.outbox.start_recipients(chunk, revision.attributes_type or "")
     standing = tx.desired.get(chunk.activity_id)
     return Claimed(chunk, activity, revision, newer, recipients, standing is not None and standing.uses_channel)
+
+
+def _settle_erased(tx: Transaction, chunks: Sequence[Chunk]) -> None:
+    for chunk in chunks:
+        tx.outbox.save(replace(chunk, state=ChunkState.SETTLED))
 
 
 def _due(chunk: Chunk) -> Millis:

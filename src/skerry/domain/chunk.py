@@ -108,8 +108,11 @@ def runs(numbers: Iterable[CardNumber]) -> list[tuple[CardNumber, CardNumber]]:
     return found
 
 
-class Recipient(Struct, frozen=True):
+class Recipient(Struct, frozen=True, gc=False):
     """One card of a chunk as the sender needs it: the token to push to, and where.
+
+    Unseen by the garbage collector, since it holds plain values only: tens of thousands come and go in a second, and it
+    would go through all that the process holds every few hundred of them.
 
     For a start, `token` is the device's start token (the typed one where there is one); else the card's update token.
     None: there is none (any more). A Struct, since a million are read for a million cards, in a third of a dataclass's

@@ -14,6 +14,7 @@ from typing import Protocol, Self, TypeVar, cast
 from skerry.domain.ids import Millis
 from skerry.store import migration
 from skerry.store.errors import StoreInUseError, StoreOutdatedError
+from skerry.store.sqlite.checkpoints import Checkpointer
 from skerry.store.sqlite.connection import connect
 from skerry.store.sqlite.lock import DatabaseLock
 from skerry.store.sqlite.readers import Reader
@@ -76,7 +77,8 @@ class SqliteStore:
         self._writes = WorkQueue("the store's write queue", queue_limit, loop)
         self._reads = WorkQueue("the store's read queue", queue_limit, loop)
         self._surveys = WorkQueue("the queue of questions about whole audiences", SURVEYS, loop)
-        self._writer = Writer(self._writes, announce)
+        self._checkpointer = Checkpointer()
+        self._writer = Writer(self._writes, announce, self._checkpointer.committed)
         self._readers = readers
         self._threads: list[threading.Thread] = []
         self._reading: list[threading.Thread] = []
@@ -163,6 +165,7 @@ class SqliteStore:
         if self._emptying is not None:
             await asyncio.wait([self._emptying])
         threads, self._threads = self._threads, []
+        self._checkpointer.close()
         if not threads:
             self._writes.close(0)
             self._reads.close(0)
@@ -170,7 +173,7 @@ class SqliteStore:
         else:
             self._writes.close(1)
             self._surveys.close(1)
-            self._reads.close(len(threads) - 2)
+            self._reads.close(len(threads) - 3)
         for thread in threads:
             await asyncio.to_thread(thread.join)
         if self._lock is not None:
@@ -186,6 +189,7 @@ class SqliteStore:
 
     async def _start(self) -> None:
         await self._spawn("skerry-writer", self._writer, read_only=False)
+        await self._spawn("skerry-checkpointer", self._checkpointer, read_only=True)
         await self._spawn("skerry-surveyor", Reader(self._surveys, limit=SURVEY_LIMIT), read_only=True)
         for number in range(self._readers):
             await self._spawn(f"skerry-reader-{number}", Reader(self._reads), read_only=True)

@@ -43,11 +43,18 @@ class _TransactionLostError(Exception):
 class Writer:
     """Carries out jobs on one connection; `run` is the body of its thread.
 
-    `announce` is called on the event loop after a commit that has events in it.
+    `announce` is called on the event loop after a commit that has events in it, `committed` in this thread after each,
+    with the number of works.
     """
 
-    def __init__(self, queue: WorkQueue, announce: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        queue: WorkQueue,
+        announce: Callable[[], None],
+        committed: Callable[[int], None] = lambda _: None,
+    ) -> None:
         self._queue = queue
+        self._committed = committed
         self._announce = announce
         self._commits = 0
         self._works = 0
@@ -99,6 +106,7 @@ class Writer:
         connection.execute("COMMIT")
         self._commits += 1
         self._works += len(batch)
+        self._committed(len(batch))
         return told
 
     def _next(self) -> Job | None:
