@@ -26,6 +26,7 @@ from skerry.api.rest3.errors import (
 from skerry.api.rest3.fields import Fields, parse
 from skerry.api.v1.activity_handlers import ActivityHandlers
 from skerry.api.v1.events import read_report
+from skerry.api.v1.schedule import ScheduleHandlers
 from skerry.api.v1.stream import StreamHandlers
 from skerry.api.v1.webhooks import WebhookHandlers
 from skerry.domain.activity import Update
@@ -56,6 +57,7 @@ class Handlers:
         self._by_address = RateLimit(*rates["address"], clock=time.monotonic)
         self.intake = Intake(services.keys, settings)
         self.activities = ActivityHandlers(self.intake, services, clock)
+        self.schedule = ScheduleHandlers(self.intake, services.schedule)
         self.stream = StreamHandlers(self.intake, services.feed, metrics, settings.stream)
         self.webhooks = WebhookHandlers(self.intake, services.webhooks)
 

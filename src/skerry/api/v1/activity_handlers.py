@@ -60,7 +60,7 @@ class ActivityHandlers:
                 app_id, desired, expected=expected_revision(request), idempotency=idempotency(request, body)
             )
         except Exception as error:
-            raise _refusal(error) from error
+            raise refusal(error) from error
         return await self._answer(app_id, outcome, wait, status=201 if outcome.created else 200)
 
     async def end(self, request: Request) -> Response:
@@ -80,7 +80,7 @@ class ActivityHandlers:
                 idempotency=idempotency(request, sent),
             )
         except Exception as error:
-            raise _refusal(error) from error
+            raise refusal(error) from error
         if outcome is None:
             raise _unknown(group_id)
         return await self._answer(app_id, outcome, wait)
@@ -97,6 +97,7 @@ class ActivityHandlers:
                 "dismissal": standing.policies.swipe.value,
                 "high_priority_left": self._services.desired.high_priority_left(standing),
             }
+        extra["script"] = forms.shown_script(await self._services.receipts.script(receipt.activity))
         return _json(forms.shown(receipt, extra), receipt.activity)
 
     async def revision(self, request: Request) -> Response:
@@ -179,7 +180,8 @@ def _unknown(group_id: str) -> ProblemError:
     return ProblemError(404, "Not found", f"there is no activity {group_id}: PUT it first")
 
 
-def _refusal(error: Exception) -> Exception:
+def refusal(error: Exception) -> Exception:
+    """What the service refuses, as an answer; anything else as it is."""
     if isinstance(error, NothingToStartError):
         return refused(error.field, "is missing", "a start needs it: send it with the audience")
     for kind, status, title, fix in _REFUSALS:
