@@ -25,18 +25,18 @@ PHONES = 2
 
 
 class Wire(Apple):
-    """Remembers what it was given: event, state, title of the alert and priority, and the tokens of each batch."""
+    """Remembers what it was given: event, state, title of the alert, priority and token of each push."""
 
     def __init__(self, world: Any) -> None:
         super().__init__(world)
-        self.sent: list[tuple[tuple[str, int, str | None, int], list[str]]] = []
+        self.sent: list[tuple[tuple[str, int, str | None, int], str]] = []
 
-    async def send(self, route: Route, batch: PushBatch) -> Outcomes:
-        aps = json.loads(batch.body)["aps"]
-        alert = aps.get("alert", {}).get("title") or None
-        said = (aps["event"], aps["content-state"]["n"], alert, batch.priority)
-        self.sent.append((said, [str(token) for token in batch.tokens]))
-        return await super().send(route, batch)
+    async def send(self, route: Route, batch: PushBatch, outcomes: Outcomes | None = None) -> Outcomes:
+        for place, token in enumerate(batch.tokens):
+            aps = json.loads(batch.body_of(place))["aps"]
+            alert = aps.get("alert", {}).get("title") or None
+            self.sent.append(((aps["event"], aps["content-state"]["n"], alert, batch.priority), str(token)))
+        return await super().send(route, batch, outcomes)
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def sent(service: VirtualService) -> list[tuple[str, int, str | None, int]]:
     wire = service.apple
     assert isinstance(wire, Wire)
     found, wire.sent = wire.sent, []
-    times = Counter((said, token) for said, tokens in found for token in tokens)
+    times = Counter(found)
     assert set(times.values()) <= {1}, times
     return list(dict.fromkeys(said for said, _ in found))
 
