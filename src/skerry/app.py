@@ -17,6 +17,8 @@ from skerry.activities.card_events import CardEvents
 from skerry.activities.desired_state import DesiredState, DesiredStateSettings
 from skerry.activities.ports import Delivery
 from skerry.activities.renewal import Renewal, RenewalSettings
+from skerry.activities.schedule import Schedule
+from skerry.activities.schedule_keeper import ScheduleKeeper, ScheduleSettings
 from skerry.activities.service import Activities
 from skerry.activities.timekeeper import Timekeeper
 from skerry.api.app import build_api
@@ -75,6 +77,7 @@ WATCH_EVERY = 0.02
 """Seconds between two looks whether another process has committed; one takes microseconds."""
 WAKES = (*(lane.name for lane in Lane), "plans", "timers")
 EVENTS, WEBHOOKS = "events", "webhooks"
+SCHEDULE = "schedule"
 
 LEASE_BEYOND_TIMEOUT = 45.0
 """Seconds beyond a webhook's time to answer in which its result must be stored, or it is told again."""
@@ -133,7 +136,9 @@ def _delivery(
     owner: str | None = None,
 ) -> _Sending:
     handover = Handover()
-    planner = Planner(clock=now, wake=wake, handover=handover)
+    planner = Planner(
+        clock=now, wake=wake, handover=handover, start_within=_schedule(settings).start_within
+    )  # fmt: skip
     settlement = Settlement(
         _retry(settings),
         resend_unknown_starts=settings.delivery.unknown_start == "resend",
@@ -241,8 +246,19 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
         outbox = cast("Delivery", planner)
         activities = Activities(store, outbox, clock=now)
         renewal = Renewal(outbox, _renewal(settings))
-        desired = DesiredState(store, outbox, _desired(settings), renewal, clock=now)
+        desired = DesiredState(
+            store, outbox, _desired(settings), renewal, clock=now, announce_script=lambda: bus.wake(SCHEDULE)
+        )
         batches = Batches(store, outbox, desired, _desired(settings), clock=now)
+        schedule = Schedule(store, outbox, clock=now, announce=lambda: bus.wake(SCHEDULE))
+        schedule_keeper = ScheduleKeeper(
+            store,
+            desired,
+            _schedule(settings),
+            clock=now,
+            nap=lambda seconds: bus.nap(SCHEDULE, seconds),
+            wake=wake,
+        )
         timekeeper: Timekeeper[SqliteTransaction] = Timekeeper(
             store,
             {
@@ -293,6 +309,7 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
                 *loops,
                 ("sender", sender.run),
                 ("timekeeper", timekeeper.run),
+                ("schedule", schedule_keeper.run),
                 ("channels", keeper.run),
                 ("webhooks", webhook_sender.run),
                 ("retention", lambda: _retain(store, _keep(settings))),
@@ -313,6 +330,7 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
             _Health(store, tasks),
             audiences,
             segments,
+            schedule,
         )
         api: ASGIApp = build_api(services, _api(settings), metrics, clock=now, refresh=known.refresh)
         if settings.http.simulator_url:
@@ -430,6 +448,10 @@ def _renewal(settings: Settings) -> RenewalSettings:
         jitter=Millis(int(activities.renew_jitter_s * 1000)),
         farewell=Millis(int(activities.farewell_after_s * 1000)),
     )
+
+
+def _schedule(settings: Settings) -> ScheduleSettings:
+    return ScheduleSettings(start_within=Millis(int(settings.activities.scheduled_start_within_s * 1000)))
 
 
 def _address_rules(settings: Settings) -> AddressRules:

@@ -159,6 +159,9 @@ class Activities(Section):
         28_800.0, gt=0, description="Seconds after a start when that is decided, and up to a tenth more."
     )
     no_token_again_most: int = Field(1, ge=1, le=5, description="Starts that follow the first, with `again`.")
+    scheduled_start_within_s: float = Field(
+        3_600.0, gt=0, description="Seconds after its time in which a scheduled start is still sent."
+    )
 
 
 class Apns(Section):

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from skerry.api.app import build_api
 from skerry.api.ports import ApiSettings, Services
-from skerry.domain.activity import Activity
+from skerry.domain.activity import Activity, End
 from skerry.domain.app import Address, ApiKey, App, KeyKind, KeyProblem, Principal
 from skerry.domain.audience import Audience, Quantifier, TagCondition
 from skerry.domain.card import CardStatus
@@ -33,6 +33,7 @@ from skerry.domain.line import Line, LineOutcome, LineResult
 from skerry.domain.preview import Count, Doubt, Missing, NotStartable, Preview, Sample
 from skerry.domain.receipt import ActivityReceipt, CardReceipt, PushResult, PushStats, RevisionReceipt, Slice
 from skerry.domain.revision import RevisionKind
+from skerry.domain.schedule import Action, Ending, ScheduledChange, ScheduleId
 from skerry.domain.segment import SegmentSize, SegmentUsers, StoredSegment
 from skerry.domain.user import DeviceInfo, Page, UserContact
 from skerry.domain.verdict import Verdict
@@ -140,6 +141,7 @@ class Api:
     webhooks: Recorded
     audiences: Recorded
     segments: Recorded
+    schedule: Recorded
     health: FakeHealth
     app: Any
     client: httpx2.AsyncClient
@@ -147,7 +149,9 @@ class Api:
     @property
     def calls(self) -> list[tuple[str, tuple[Any, ...], dict[str, Any]]]:
         """All that any service was asked."""
-        services = (self.activities, self.registry, self.receipts, self.audiences, self.segments, self.webhooks)
+        services = (
+            self.activities, self.registry, self.receipts, self.audiences, self.segments, self.webhooks, self.schedule
+        )  # fmt: skip
         return [call for service in services for call in service.calls]
 
     async def post(self, operation: str, body: Any = None, **options: Any) -> httpx2.Response:
@@ -210,6 +214,7 @@ def assemble(settings: ApiSettings | None = None, *, client_address: str = "203.
                 unplanned=False,
             ),
             "standing": None,
+            "script": None,
             "cards": Slice((card,), more=False),
         }
     )
@@ -242,6 +247,9 @@ def assemble(settings: ApiSettings | None = None, *, client_address: str = "203.
             "users": SegmentUsers("vip", (UserContact("u-1", "+90", None),), more=False),
         }
     )
+    change = ScheduledChange(ScheduleId(12), APP.app_id, GroupId("match"), Action.END, Millis(NOW + 1), NOW)
+    page = Slice((change,), more=True)
+    schedule = Recorded({"add": change, "get": (change, Ending(End())), "page": page, "cancel": change})
     services = Services(
         Keys(),
         activities,
@@ -254,13 +262,14 @@ def assemble(settings: ApiSettings | None = None, *, client_address: str = "203.
         health,
         audiences,
         segments,
+        schedule,
     )
     app = build_api(services, settings or ApiSettings(), CollectorRegistry(), clock=lambda: now)
     transport = httpx2.ASGITransport(app=app, client=(client_address, 50000))
     client = httpx2.AsyncClient(
         transport=transport, base_url="http://skerry.test", headers={"X-Netmera-Api-Key": REST_KEY}
     )
-    return Api(activities, registry, receipts, webhooks, audiences, segments, health, app, client)
+    return Api(activities, registry, receipts, webhooks, audiences, segments, schedule, health, app, client)
 
 
 @pytest.fixture(scope="session")

@@ -333,6 +333,9 @@ async def test_a_type_is_not_needed_where_an_attributes_type_is_given(api):
         ({"startTime": "2026-02-01T15:30:00"}, "Europe/Istanbul", 1769949000000),
         ({"startTime": "2026-02-01T15:30:00Z"}, "Europe/Istanbul", 1769959800000),
         ({"startTime": "2025-02-01T15:30:00"}, "UTC", None),
+        # Clocks skip 02:30, and show it twice.
+        ({"startTime": "2026-03-29T02:30:00"}, "Europe/Berlin", 1774747800000),
+        ({"startTime": "2026-10-25T02:30:00"}, "Europe/Berlin", 1792888200000),
     ],
 )
 async def test_a_schedule_is_read_in_the_configured_zone(make_api, schedule, timezone, begins):

@@ -144,6 +144,11 @@ def _own(story: Story) -> None:
     phone = dev.phone(1)["installation_id"]
     story.ask("getTimeline", id="arsenal-liverpool", query=f"?kinds=activity.*,card.*&installation={phone}")
     story.ask("batchActivities")
+    change = str(story.ask("schedule", id="arsenal-liverpool")["id"])
+    story.ask("listScheduledOf", id="arsenal-liverpool")
+    story.ask("listScheduled", query="?state=waiting&limit=10")
+    for operation in ("getScheduled", "cancelScheduled"):
+        story.ask(operation, id=change)
     story.ask("endActivity", id="arsenal-liverpool", query="?wait=5")
     # These speak for user-1 with a token that APNs does not know, so that they come last.
     story.ask("reportEvents")

@@ -20,6 +20,8 @@ from skerry.activities.card_events import CardEvents
 from skerry.activities.desired_state import DesiredState, DesiredStateSettings
 from skerry.activities.ports import Delivery as ActivitiesDelivery
 from skerry.activities.renewal import Renewal, RenewalSettings
+from skerry.activities.schedule import Schedule
+from skerry.activities.schedule_keeper import ScheduleKeeper, ScheduleSettings
 from skerry.activities.service import Activities
 from skerry.activities.timekeeper import Timekeeper
 from skerry.api.v1.events import read_report
@@ -245,6 +247,15 @@ class VirtualService:
         renewal = Renewal(outbox, RenewalSettings(), jitter=self._jitter)
         self.desired = DesiredState(store, outbox, DesiredStateSettings(), renewal, clock=self.now)
         self.batches = Batches(store, outbox, self.desired, DesiredStateSettings(), clock=self.now)
+        self.schedule = Schedule(store, outbox, clock=self.now, announce=self.wake)
+        self.schedule_keeper = ScheduleKeeper(
+            store,
+            self.desired,
+            ScheduleSettings(),
+            clock=self.now,
+            nap=lambda seconds: self.nap("", seconds),
+            wake=self.wake,
+        )
         self.timekeeper: Timekeeper[SqliteTransaction] = Timekeeper(
             store,
             {
@@ -314,7 +325,7 @@ class VirtualService:
                 await self._running  # raises what the rooms have died of
             self.apple.bring()
             await self.take_reports()
-            while await self.timekeeper.turn():
+            while await self.timekeeper.turn() or await self.schedule_keeper.turn():
                 pass
             while self.world.tick():
                 pass

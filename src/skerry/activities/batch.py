@@ -177,7 +177,7 @@ class Batches:
 
     def _end(self, tx: Transaction, app_id: AppId, line: Line) -> LineOutcome:
         assert line.end is not None
-        outcome = self._desired.conclude(tx, app_id, line.group_id, line.end, line.version)
+        outcome = self._desired.end_within(tx, app_id, line.group_id, line.end, self._clock(), version=line.version)
         if outcome is None:
             return LineOutcome(LineResult.UNKNOWN)
         return LineOutcome(LineResult.CHANGED if outcome.revisions else LineResult.NOOP, outcome.activity.newest)
@@ -190,5 +190,5 @@ class Batches:
             raise EndedError("the activity has ended")
         standing = tx.desired.get(activity.activity_id)
         policies = standing.policies if standing is not None else Policies()
-        outcome = self._desired.carry_out(tx, app_id, line.wish(policies, activity.ends_at), None, self._clock())
+        outcome = self._desired.put_within(tx, app_id, line.wish(policies, activity.ends_at), self._clock())
         return LineOutcome(LineResult.CHANGED if outcome.revisions else LineResult.NOOP, outcome.activity.newest)

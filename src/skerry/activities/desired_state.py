@@ -7,8 +7,10 @@ same as often as it likes, and a retry is free.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Final
 
 from skerry.activities.acceptance import accept
+from skerry.activities.limits import check_phases
 from skerry.activities.ports import Delivery, Transaction
 from skerry.activities.renewal import Renewal
 from skerry.activities.service import adopt
@@ -33,11 +35,16 @@ from skerry.domain.errors import (
     FixedAttributesError,
     NothingToStartError,
     OutdatedError,
+    RefusedError,
 )
-from skerry.domain.ids import AppId, GroupId, Millis, RevisionNumber, Seconds
+from skerry.domain.ids import ActivityId, AppId, GroupId, Millis, RevisionNumber, Seconds
 from skerry.domain.repeats import once
+from skerry.domain.script import Script, begin
 from skerry.domain.timer import Timer, TimerKind
 from skerry.domain.unit_of_work import UnitOfWork
+
+_AS_BEFORE: Final = Desired(GroupId(""), b"{}")
+"""A wish that says nothing: what a phase of a script is filled into."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +87,15 @@ class DesiredState:
         renewal: Renewal,
         *,
         clock: Callable[[], Millis],
+        announce_script: Callable[[], None] = lambda: None,
     ) -> None:
+        """`announce_script` is called after the commit of a wish that brings a script."""
         self._store = store
         self._delivery = delivery
         self._settings = settings
         self._renewal = renewal
         self._clock = clock
+        self._announce_script = announce_script
 
     async def put(
         self,
@@ -110,6 +120,7 @@ class DesiredState:
             FixedAttributesError: if attributes or their type differ from those that cards run with.
             NothingToStartError: if there is an audience and no attributes, or no type of them.
             PayloadTooLargeError: if a push could not be sent.
+            FieldRefusedError: if the phases are out of order, or over.
             IdempotencyConflictError: if the idempotency key was used for another request.
         """
 
@@ -117,12 +128,14 @@ class DesiredState:
             now = self._clock()
             return once(
                 tx.notifications, app_id, idempotency, now,
-                lambda: self.carry_out(tx, app_id, desired, expected, now),
+                lambda: self.put_within(tx, app_id, desired, now, expected=expected),
                 write=outcome_text, read=read_outcome,
             )  # fmt: skip
 
         outcome = await self._store.write(work)
         self._delivery.wake()
+        if desired.phases:
+            self._announce_script()
         return outcome
 
     async def end(
@@ -141,16 +154,70 @@ class DesiredState:
             OutdatedError, ChangedMeanwhileError, PayloadTooLargeError, IdempotencyConflictError: as `put`.
         """
 
+        def end(tx: Transaction) -> Outcome | None:
+            return self.end_within(tx, app_id, group_id, command, self._clock(), version=version, expected=expected)
+
         def work(tx: Transaction) -> Outcome | None:
             return once(
                 tx.notifications, app_id, idempotency, self._clock(),
-                lambda: self.conclude(tx, app_id, group_id, command, version, expected),
+                lambda: end(tx),
                 write=outcome_text, read=read_outcome,
             )  # fmt: skip
 
         outcome = await self._store.write(work)
         self._delivery.wake()
         return outcome
+
+    def end_within(
+        self,
+        tx: Transaction,
+        app_id: AppId,
+        group_id: GroupId,
+        command: End,
+        now: Millis,
+        *,
+        version: int | None = None,
+        expected: RevisionNumber | None = None,
+    ) -> Outcome | None:
+        """`end`, as a part of somebody's transaction."""
+        activity = tx.activities.by_group(app_id, group_id) or adopt(tx, app_id, group_id)
+        if activity is None:
+            return None
+        standing = tx.desired.get(activity.activity_id)
+        _check_order(activity, standing, version, expected, same=activity.phase is Phase.ENDED)
+        if activity.phase is Phase.ENDED:
+            return Outcome(activity, ())
+        if standing is not None and version is not None:
+            tx.desired.save(replace(standing, version=version))
+        return self._end(tx, activity, command, now)
+
+    def advance(self, tx: Transaction, activity_id: ActivityId, now: Millis) -> None:
+        """The script of an activity goes on: to the phase of this moment, or to the end.
+
+        Raises:
+            PayloadTooLargeError: if a push could not be sent.
+        """
+        script, activity, standing = tx.scripts.get(activity_id), tx.activities.get(activity_id), None
+        if script is None or script.due_at is None or script.due_at > now:
+            return
+        if activity is not None and activity.phase is Phase.RUNNING:
+            standing = tx.desired.get(activity_id)
+        if activity is None or standing is None:
+            tx.scripts.remove(activity_id)
+            return
+        reached = script.at(now)
+        if reached.is_over(now):
+            self._end(tx, activity, script.last_word(standing.policies.dismissal(now)), now)
+            return
+        desired = reached.shown(replace(_AS_BEFORE, policies=standing.policies))
+        alerted_at = standing.alerted_at if desired.alert is None else now
+        after = replace(standing, alerted_at=alerted_at, revised_at=now)
+        activity, after, _ = self._update(tx, activity, after, desired, now)
+        tx.desired.save(after)
+        if self._may_start(tx, activity, standing, after, now):
+            activity = self._start(tx, activity, after.audience or Audience(), desired, now)
+            tx.desired.save(replace(after, start=activity.newest))
+        tx.scripts.save(reached)
 
     def high_priority_left(self, standing: Standing) -> int:
         """High-priority pushes that this activity's cards are trusted to bear at the moment."""
@@ -162,13 +229,20 @@ class DesiredState:
         activity = tx.activities.get(timer.activity_id)
         if activity is not None and activity.phase is Phase.RUNNING:
             standing = tx.desired.get(activity.activity_id)
-            dismissal = standing.policies.dismiss_at if standing is not None else None
+            dismissal = standing.policies.dismissal(now) if standing is not None else None
             self._end(tx, activity, End(dismissal_date=dismissal), now)
 
-    def carry_out(
-        self, tx: Transaction, app_id: AppId, desired: Desired, expected: RevisionNumber | None, now: Millis
-    ) -> Outcome:  # fmt: skip
-        """What `put` does, within a transaction."""
+    def put_within(
+        self,
+        tx: Transaction,
+        app_id: AppId,
+        desired: Desired,
+        now: Millis,
+        *,
+        expected: RevisionNumber | None = None,
+        since: Millis | None = None,
+    ) -> Outcome:
+        """`put`, as a part of somebody's transaction. A script counts from `since` on where that is not now."""
         known = tx.activities.by_group(app_id, desired.group_id) or adopt(tx, app_id, desired.group_id)
         standing = tx.desired.get(known.activity_id) if known is not None else None
         digest = desired.digest
@@ -181,6 +255,9 @@ class DesiredState:
         if not running:
             before = replace(before, start=RevisionNumber(0), alerted_at=Millis(0), pushed_at=Millis(0))
         audience = desired.audience if desired.audience is not None else before.audience
+        script = self._script(tx, activity, desired, now if since is None else since, now, same=same)
+        if script is not None:
+            desired = script.shown(desired)
         after = replace(
             before, digest=digest, audience=audience, policies=desired.policies,
             version=desired.version if desired.version is not None else before.version,
@@ -192,7 +269,9 @@ class DesiredState:
         if not same:
             activity, after, priority = self._update(tx, activity, after, desired, now)
             revisions.append(activity.newest)
-        activity = replace(activity, ends_at=desired.ends_at)
+        script_ends_at = script.ends_in_seconds if script is not None else None
+        ends = [end for end in (desired.ends_at, script_ends_at) if end is not None]
+        activity = replace(activity, ends_at=min(ends, default=None))
         tx.activities.save(activity)
         # Before the start is planned: who was swiped away is told from it.
         tx.desired.save(after)
@@ -210,26 +289,19 @@ class DesiredState:
             self._renewal.arm(tx, activity, now, renew=desired.policies.renew)
         return Outcome(activity, tuple(revisions), created=known is None, priority=priority)
 
-    def conclude(
-        self,
-        tx: Transaction,
-        app_id: AppId,
-        group_id: GroupId,
-        command: End,
-        version: int | None = None,
-        expected: RevisionNumber | None = None,
-    ) -> Outcome | None:
-        """What `end` does, within a transaction."""
-        activity = tx.activities.by_group(app_id, group_id) or adopt(tx, app_id, group_id)
-        if activity is None:
-            return None
-        standing = tx.desired.get(activity.activity_id)
-        _check_order(activity, standing, version, expected, same=activity.phase is Phase.ENDED)
-        if activity.phase is Phase.ENDED:
-            return Outcome(activity, ())
-        if standing is not None and version is not None:
-            tx.desired.save(replace(standing, version=version))
-        return self._end(tx, activity, command, self._clock())
+    def _script(
+        self, tx: Transaction, activity: Activity, desired: Desired, since: Millis, now: Millis, *, same: bool
+    ) -> Script | None:
+        """The script that the activity has from now on: the wish's own, or, said again, the one that is under way."""
+        if same:
+            return tx.scripts.get(activity.activity_id) if desired.phases else None
+        script = begin(activity.activity_id, desired, since, now)
+        if script is None:
+            tx.scripts.remove(activity.activity_id)
+        else:
+            check_phases(desired.phases)
+            tx.scripts.save(script)
+        return script
 
     def _create(self, tx: Transaction, app_id: AppId, group_id: GroupId, now: Millis) -> Activity:
         activity = tx.activities.create(app_id, now)
@@ -279,6 +351,18 @@ class DesiredState:
             activity.activity_id, activity.first_card, after.swipes_since(now)
         )
 
+    def _may_start(
+        self, tx: Transaction, activity: Activity, before: Standing, after: Standing, now: Millis
+    ) -> bool:  # fmt: skip
+        """`_wants_start`, where nobody waits for an answer: what has become impossible since is left out."""
+        if after.audience is None or activity.attributes is None or activity.attributes_type is None:
+            return False
+        try:
+            self._delivery.looked_up(tx, activity, after.audience)
+        except RefusedError:  # a segment has been deleted
+            return False
+        return self._wants_start(tx, activity, before, after, same=False, now=now)
+
     def _start(
         self, tx: Transaction, activity: Activity, audience: Audience, desired: Desired, now: Millis
     ) -> Activity:  # fmt: skip
@@ -291,7 +375,7 @@ class DesiredState:
             attributes=activity.attributes,
             state=desired.state,
             alert=desired.alert if desired.alert is not None else QUIET_ALERT,
-            ends_at=desired.ends_at,
+            ends_at=activity.ends_at,
             stale_date=self._settings.stale_date(desired.stale_at, desired.policies.stale_after, now),
             relevance=desired.relevance,
         )
@@ -305,6 +389,7 @@ class DesiredState:
         accept(tx, ended, revision)
         tx.timers.cancel(TimerKind.PLANNED_END, ended.activity_id)
         tx.timers.cancel(TimerKind.SILENCE, ended.activity_id)
+        tx.scripts.remove(ended.activity_id)
         tx.desired.follow(ended.app_id, ended.activity_id, ())
         self._delivery.plan_revision(tx, ended, revision, activity.first_card)
         return Outcome(ended, (revision.number,), priority=command.priority)

@@ -1,8 +1,11 @@
 """What APNs will take: checked before a revision is accepted, so that nothing is accepted that could never be sent."""
 
+from collections.abc import Sequence
+
 from skerry.domain import payload
 from skerry.domain.activity import Update
-from skerry.domain.errors import PayloadTooLargeError
+from skerry.domain.desired import ScriptPhase
+from skerry.domain.errors import FieldRefusedError, PayloadTooLargeError
 from skerry.domain.ids import Seconds
 from skerry.domain.revision import Revision, RevisionKind
 
@@ -41,3 +44,16 @@ def size_of(command: Update) -> int:
         stale_date=command.stale_date,
     )
     return len(body)
+
+
+def check_phases(phases: Sequence[ScriptPhase]) -> None:
+    """Refuse phases that could not be pushed at their time.
+
+    Raises:
+        FieldRefusedError: naming the first of them.
+    """
+    for number, phase in enumerate(phases):
+        size = size_of(Update(phase.state, stale_date=_STAMP, alert=phase.alert, relevance=phase.relevance))
+        if size > payload.MAX_BODY:
+            problem = f"is too large: the push would have {size} bytes, APNs takes at most {payload.MAX_BODY}"
+            raise FieldRefusedError(f"phases[{number}]", problem, "send less state or alert")

@@ -24,6 +24,8 @@ from skerry.domain.ids import (
 from skerry.domain.parcel import Planned
 from skerry.domain.revision import Revision
 from skerry.domain.round import Change, Seen, Wish
+from skerry.domain.schedule import Action, ChangeState, Problem, Said, ScheduledChange, ScheduleId
+from skerry.domain.script import Script
 from skerry.domain.timer import Timer, TimerKind
 
 
@@ -212,6 +214,68 @@ class TimerRecords(Protocol):
         """When the earliest timer is due."""
 
 
+class ScriptRecords(Protocol):
+    """Scripts that are under way, at most one for an activity."""
+
+    def get(self, activity_id: ActivityId) -> Script | None:
+        """The activity's script."""
+
+    def save(self, script: Script) -> None:
+        """Store it in place of what was there."""
+
+    def remove(self, activity_id: ActivityId) -> None:
+        """The activity has none any more."""
+
+    def due(self, now: Millis, limit: int) -> list[ActivityId]:
+        """Activities whose script goes on, the longest due first."""
+
+    def next_due(self) -> Millis | None:
+        """When the next one does."""
+
+
+class ScheduleRecords(Protocol):
+    """Changes that wait for their time, and for a while what came of them."""
+
+    def add(self, change: ScheduledChange, said: Said) -> ScheduleId:
+        """Store a new one; its id is given by the store."""
+
+    def get(self, schedule_id: ScheduleId) -> ScheduledChange | None:
+        """One change."""
+
+    def said(self, schedule_id: ScheduleId) -> Said | None:
+        """What a change says."""
+
+    def page(
+        self, app_id: AppId, group_id: GroupId | None, state: ChangeState, after: ScheduleId, limit: int
+    ) -> list[ScheduledChange]:
+        """Changes of an app or of one activity in a state, numbered above `after`, in order."""
+
+    def waiting(self, app_id: AppId, group_id: GroupId) -> int:
+        """How many wait for an activity."""
+
+    def settle(
+        self,
+        schedule_id: ScheduleId,
+        state: ChangeState,
+        now: Millis,
+        *,
+        problem: Problem | None = None,
+    ) -> bool:
+        """It waits no more; False: it did not any more."""
+
+    def note(self, schedule_id: ScheduleId, revision: RevisionNumber) -> None:
+        """The activity's newest revision after the change was done."""
+
+    def overtaking(self, change: ScheduledChange, now: Millis) -> set[Action]:
+        """What later changes of the same activity do whose time has come as well."""
+
+    def due(self, now: Millis, limit: int) -> list[ScheduleId]:
+        """Changes whose time has come, the longest due first."""
+
+    def next_due(self) -> Millis | None:
+        """When the next one's time comes."""
+
+
 class EventRecords(Protocol):
     """What callers are told."""
 
@@ -238,6 +302,10 @@ class Transaction(Protocol):
     def timers(self) -> TimerRecords: ...
     @property
     def desired(self) -> DesiredRecords: ...
+    @property
+    def scripts(self) -> ScriptRecords: ...
+    @property
+    def schedule(self) -> ScheduleRecords: ...
     @property
     def audiences(self) -> AudienceRecords: ...
     @property

@@ -117,7 +117,7 @@ class Activities:
         activity = tx.activities.get(timer.activity_id)
         if activity is not None and activity.phase is Phase.RUNNING and activity.ends_at is not None:
             standing = tx.desired.get(activity.activity_id)
-            dismissal = standing.policies.dismiss_at if standing is not None else None
+            dismissal = standing.policies.dismissal(now) if standing is not None else None
             self._commit(tx, activity, *rules.end(activity, End(dismissal_date=dismissal), now))
 
     async def _revise(
@@ -145,6 +145,7 @@ class Activities:
         if after.phase is Phase.ENDED:
             tx.timers.cancel(TimerKind.PLANNED_END, after.activity_id)
             tx.timers.cancel(TimerKind.SILENCE, after.activity_id)
+            tx.scripts.remove(after.activity_id)
         self._delivery.plan_revision(tx, after, revision, before.first_card)
 
     def _start(

@@ -82,6 +82,20 @@ PUT: dict[str, Any] = {
     "version": 17,
 }
 
+SCHEDULED: dict[str, Any] = {
+    "at": "2099-09-17T21:00:00",
+    "time_zone": "Europe/Istanbul",
+    "type": PUT["type"],
+    "attributes": PUT["attributes"],
+    "state": {"homeTeamScore": 0, "awayTeamScore": 0, "matchStatus": "1st Half"},
+    "audience": {"tags": ["arsenal"]},
+    "phases": [
+        {"after": "PT45M", "state": {"homeTeamScore": 0, "awayTeamScore": 0, "matchStatus": "Half-time"}},
+        {"after": "PT1H", "state": {"homeTeamScore": 0, "awayTeamScore": 0, "matchStatus": "Full-time"}},
+    ],
+    "dismiss_after": "PT30M",
+}
+
 WEBHOOK: dict[str, Any] = {"url": "https://example.com/skerry", "kinds": ["activity.*", "card.lost"]}
 _AUDIENCE: dict[str, Any] = {
     "tags": {"$and": ["football", "goals"]},

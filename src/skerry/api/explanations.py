@@ -57,6 +57,15 @@ kinds. With `installation` the answer says for that phone what became of each re
 whether its card shows what it should and if not, why. A phone without a card is answered with the reason of the start
 that passed it over, `NO_START_TOKEN`, or `NOT_STARTED`: it is not in the audience, or its turn has not come.
 """,
+    "schedule": """
+The same body as PUT takes, or with `"action": "end"` the one of DELETE, and `at`. What can be checked is checked now;
+what fails at its time is kept with its problem and told as an event. A start or update may bring `phases`, which count
+from `at`. Without an `audience` it updates what runs and starts nothing. A local time that clocks skip is moved on by
+as much as they are; of one that they show twice the first is meant. 409 where too many wait.
+""",
+    "listScheduledOf": "In the order in which they were made. An activity that is not known (yet) has none or some.",
+    "listScheduled": "In the order in which they were made. Those that wait no more are kept as long as events are.",
+    "cancelScheduled": "One that is cancelled already stays so; 409 for one that was done or has failed.",
     "streamEvents": """
 Goes on until you leave. A stream that comes back with `Last-Event-ID`, or with `after`, misses nothing that is still
 kept. The kinds of events, and what `gap` and `end` say, are on the page Events.

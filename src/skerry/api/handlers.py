@@ -27,6 +27,7 @@ from skerry.api.rest3.fields import Fields, parse
 from skerry.api.v1.activity_handlers import ActivityHandlers
 from skerry.api.v1.batch import BatchHandler
 from skerry.api.v1.events import read_report
+from skerry.api.v1.schedule import ScheduleHandlers
 from skerry.api.v1.stream import StreamHandlers
 from skerry.api.v1.webhooks import WebhookHandlers
 from skerry.domain.activity import Update
@@ -57,6 +58,7 @@ class Handlers:
         self._by_address = RateLimit(*rates["address"], clock=time.monotonic)
         self.intake = Intake(services.keys, settings)
         self.activities = ActivityHandlers(self.intake, services, clock)
+        self.schedule = ScheduleHandlers(self.intake, services.schedule)
         self.stream = StreamHandlers(self.intake, services.feed, metrics, settings.stream)
         self.webhooks = WebhookHandlers(self.intake, services.webhooks)
         self.batches = BatchHandler(self.intake, services.batches)

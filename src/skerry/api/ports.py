@@ -16,6 +16,8 @@ from skerry.domain.ids import AppId, CardNumber, GroupId, Millis, NotificationKe
 from skerry.domain.line import Line, LineOutcome
 from skerry.domain.preview import Preview
 from skerry.domain.receipt import ActivityReceipt, CardReceipt, PushResult, PushStats, RevisionReceipt, Slice
+from skerry.domain.schedule import ChangeState, LocalTime, Said, ScheduledChange, ScheduleId
+from skerry.domain.script import Script
 from skerry.domain.segment import SegmentSize, SegmentUsers, StoredSegment
 from skerry.domain.timeline import Timeline
 from skerry.domain.user import DeviceInfo, Page, UserRegistration
@@ -74,6 +76,29 @@ class Batches(Protocol):
         tell: Callable[[Sequence[LineOutcome]], str],
         idempotency: Idempotency | None = None,
     ) -> str: ...
+
+
+class Schedule(Protocol):
+    """Changes at a later time. None: the app has none of this number."""
+
+    async def add(
+        self,
+        app_id: AppId,
+        group_id: GroupId,
+        change: Said,
+        when: Millis | LocalTime,
+        *,
+        idempotency: Idempotency | None = None,
+    ) -> ScheduledChange: ...
+    async def get(
+        self, app_id: AppId, schedule_id: ScheduleId
+    ) -> tuple[ScheduledChange, Said] | None: ...  # fmt: skip
+    async def page(
+        self, app_id: AppId, group_id: GroupId | None, state: ChangeState, *, after: ScheduleId, maximum: int
+    ) -> Slice[ScheduledChange]: ...
+    async def cancel(
+        self, app_id: AppId, schedule_id: ScheduleId, *, idempotency: Idempotency | None = None
+    ) -> ScheduledChange | None: ...
 
 
 class Registry(Protocol):
@@ -149,6 +174,7 @@ class Receipts(Protocol):
     async def activity(self, app_id: AppId, name: str) -> ActivityReceipt | None: ...
     async def revision(self, activity: Activity, number: RevisionNumber) -> RevisionReceipt | None: ...
     async def standing(self, activity: Activity) -> Standing | None: ...
+    async def script(self, activity: Activity) -> Script | None: ...
     async def cards(self, activity: Activity, *, after: CardNumber, maximum: int) -> Slice[CardReceipt]: ...
     async def timeline(
         self,
@@ -233,6 +259,7 @@ class Services:
     health: Health
     audiences: Audiences
     segments: Segments
+    schedule: Schedule
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,12 @@ from skerry.api.handlers import Handlers
 from skerry.api.schemas import OBJECT, Schema
 from skerry.api.v1 import audience_schemas
 from skerry.api.v1 import event_schemas as told
+from skerry.api.v1 import schedule_schemas as planned
 from skerry.api.v1 import schemas as own
 from skerry.api.v1.activity_handlers import ActivityHandlers
 from skerry.api.v1.batch import NDJSON, BatchHandler
 from skerry.api.v1.headers import IF_MATCH, ONCE
+from skerry.api.v1.schedule import ScheduleHandlers
 from skerry.api.v1.segments import AudienceHandlers
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -57,6 +59,7 @@ def table(handlers: Handlers, audiences: AudienceHandlers) -> list[Route]:
         *_users(handlers),
         *_readings(handlers),
         *_activities(handlers.activities),
+        *_schedule(handlers.schedule),
         *_events(handlers),
         *_segment_readings(audiences),
         _batch(handlers.batches),
@@ -240,6 +243,23 @@ def _activities(handlers: ActivityHandlers) -> list[Route]:
         Route("GET", one + "/timeline", "getTimeline", "What happened, in order; for all, or seen from one phone",
               handlers.timeline, answer=own.TIMELINE,
               query={"after": False, "limit": False, "kinds": False, "installation": False}),
+    ]  # fmt: skip
+
+
+def _schedule(handlers: ScheduleHandlers) -> list[Route]:
+    one, of_activity = "/v1/schedule/{id}", "/v1/activities/{id}/schedule"
+    page = {"state": False, "after": False, "limit": False}
+    return [
+        Route("POST", of_activity, "schedule", "Change an activity at a later time", handlers.add,
+              planned.SCHEDULED, planned.CHANGE, example=examples.SCHEDULED, also=("201",), headers=ONCE),
+        Route("GET", of_activity, "listScheduledOf", "What is scheduled for an activity", handlers.of_activity,
+              answer=planned.CHANGES, query=page),
+        Route("GET", "/v1/schedule", "listScheduled", "What is scheduled", handlers.all, answer=planned.CHANGES,
+              query=page),
+        Route("GET", one, "getScheduled", "A scheduled change, and what came of it", handlers.get,
+              answer=planned.WHOLE_CHANGE),
+        Route("DELETE", one, "cancelScheduled", "Cancel a scheduled change", handlers.cancel, answer=planned.CHANGE,
+              headers=ONCE),
     ]  # fmt: skip
 
 

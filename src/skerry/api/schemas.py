@@ -401,6 +401,13 @@ PARAMETERS: dict[str, Schema] = {
     "event_id": {"type": "integer", "minimum": 0, "maximum": 10**15 - 1, "description": "An event's id."},
     "installation": said(text(128), "Only what happened to this installation, and to the activity as a whole."),
     "limit": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100, "description": "Entries of a page."},
+    **{
+        f"{of}.id": {"type": "integer", "minimum": 0, "maximum": 10**15 - 1, "description": "Of the scheduled change."}
+        for of in ("getScheduled", "cancelScheduled")
+    },
+    "state": said(
+        {"enum": ["waiting", "done", "failed", "cancelled"], "default": "waiting"}, "Only those that are so."
+    ),
     "getSegmentUsers.id": {"type": "integer", "minimum": 0, "maximum": _LARGEST, "description": "From getSegments."},
     "getSegmentUsers.max": {
         "type": "integer",
@@ -493,7 +500,7 @@ RESULTS = fields(
             errorCode=said(nullable("string"), "8: the token is dead; 1: anything else."),
             errorMsg=said(
                 nullable("string"),
-                "Apple's reason; or NO_DEVICE, NO_START_TOKEN, ALREADY_RUNNING, NO_ANSWER, NOT_PROCESSED.",
+                "Apple's reason; or NO_DEVICE, NO_START_TOKEN, ALREADY_RUNNING, TOO_LATE, NO_ANSWER, NOT_PROCESSED.",
             ),
             installationId=said(nullable("string"), "The device; null where the user has none."),
             extId=nullable("string"),

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
 from fnmatch import fnmatchcase
@@ -21,6 +22,8 @@ from skerry.domain.errors import RefusedError
 from skerry.domain.event import EventId, EventKind
 from skerry.domain.ids import CardNumber
 from skerry.domain.receipt import ActivityReceipt, CardReceipt, RevisionReceipt, Slice
+from skerry.domain.schedule import Action, ScheduledChange
+from skerry.domain.script import Script
 from skerry.domain.timeline import OnPhone, Phone, Timeline
 from skerry.domain.verdict import Verdict
 from skerry.settings import load
@@ -32,6 +35,15 @@ commands = typer.Typer(help="What became of activities, phone by phone.", no_arg
 Data = Annotated[Path | None, typer.Option("--data", help="Directory of the database and the key ring.")]
 OfApp = Annotated[str | None, typer.Option("--app", help="The app's name or number; needed where there are several.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """What an activity is to be later."""
+
+    script: Script | None
+    changes: list[ScheduledChange]
+
 
 MEANINGS = {
     Verdict.PENDING: "on its way",
@@ -101,24 +113,28 @@ def show(
 ) -> None:
     """Show one activity: what became of its revisions, and for each phone whether it is there and if not, why."""
 
-    async def work() -> tuple[ActivityReceipt, list[RevisionReceipt], Slice[CardReceipt]]:
+    async def work() -> tuple[ActivityReceipt, Coming, list[RevisionReceipt], Slice[CardReceipt]]:
         async with open_admin(load(data_dir=data)) as admin:
             found = await _existing(admin, await app_of(admin, app), activity)
             return (
                 found,
+                Coming(await admin.receipts.script(found.activity), await admin.receipts.waiting(found)),
                 await admin.receipts.revisions(found.activity, revisions),
                 await admin.receipts.cards(found.activity, after=CardNumber(after), maximum=cards),
             )
 
-    found, newest, shown = asyncio.run(work())
+    found, coming, newest, shown = asyncio.run(work())
     if as_json:
         _print_json(
             _activity(found)
+            | _coming(coming)
             | {"revisions": [_revision(one) for one in newest], "cards": [_card(one) for one in shown.items]}
         )
         return
     console = Console()
-    console.print(_head(found))
+    console.print(_head(found, coming.script))
+    if coming.changes:
+        console.print(_change_table(coming.changes))
     if newest:
         console.print(_revision_table(newest))
     if shown.items:
@@ -254,7 +270,7 @@ def _on_phone(found: OnPhone) -> dict[str, Any]:
     return {"card": found.card, "verdict": verdict, "reason": found.reason}
 
 
-def _head(found: ActivityReceipt) -> Table:
+def _head(found: ActivityReceipt, script: Script | None) -> Table:
     activity = found.activity
     table = Table(show_header=False)
     table.add_row("activity", f"#{activity.activity_id}")
@@ -266,9 +282,26 @@ def _head(found: ActivityReceipt) -> Table:
         table.add_row("ended", _moment(activity.ended_at))
     elif activity.ends_at is not None:
         table.add_row("will end", _moment(activity.ends_at * 1000))
+    if script is not None:
+        table.add_row("phase", _phase(script))
     table.add_row("cards", _counts(found.cards))
     if activity.state is not None:
         table.add_row("newest content state", escape(activity.state.decode()))
+    return table
+
+
+def _phase(script: Script) -> str:
+    said = f"{script.place} of {len(script.phases)}"
+    if script.place == len(script.phases):
+        return said
+    return f"{said}, the next one {_moment(script.times[script.place])}"
+
+
+def _change_table(changes: list[ScheduledChange]) -> Table:
+    table = Table("change", "at", "does", "made", title="Scheduled, the next one first")
+    for one in changes:
+        does = "ends it" if one.action is Action.END else "starts or updates it"
+        table.add_row(str(one.schedule_id), _moment(one.at), does, _moment(one.made_at))
     return table
 
 
@@ -316,6 +349,17 @@ def _activity(found: ActivityReceipt) -> dict[str, Any]:
         "endedAt": activity.ended_at,
         "contentState": None if activity.state is None else json.loads(activity.state),
         "cards": _named(found.cards),
+    }
+
+
+def _coming(coming: Coming) -> dict[str, Any]:
+    script = coming.script
+    following = script.times[script.place : script.place + 1] if script is not None else ()
+    return {
+        "script": script and {"phase": script.place, "of": len(script.phases), "nextAt": next(iter(following), None)},
+        "scheduled": [
+            {"id": one.schedule_id, "at": one.at, "action": one.action.name.lower()} for one in coming.changes
+        ],
     }
 
 

@@ -7,6 +7,8 @@ within the request, the rest slice by slice behind a durable cursor.
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import structlog
+
 from skerry.delivery.handover import Handover
 from skerry.delivery.ports import Transaction
 from skerry.delivery.settled import tell_if_settled
@@ -24,6 +26,8 @@ from skerry.domain.round import Change
 from skerry.domain.unit_of_work import UnitOfWork
 from skerry.domain.verdict import Verdict
 
+log = structlog.get_logger()
+
 SLICE = 5_000
 """Devices that one transaction looks at and spreads out: some 20 ms of the only writer."""
 
@@ -38,12 +42,22 @@ class Planner:
         wake: Callable[[], None],
         handover: Handover | None = None,
         slice_size: int = SLICE,
+        start_within: Millis = Millis(3_600_000),
     ) -> None:
-        """`handover`: to a sender in this process; None: everything waits in the outbox."""
+        """Make one.
+
+        Args:
+            clock: the time.
+            wake: tells those who send.
+            handover: to a sender in this process; None: everything waits in the outbox.
+            slice_size: devices that one transaction looks at.
+            start_within: after its time, in which a start that was to begin later still begins.
+        """
         self._handover = handover or Handover()
         self._clock = clock
         self._wake = wake
         self._slice = slice_size
+        self._start_within = start_within
 
     def wake(self) -> None:
         """There is work: called after the commit."""
@@ -225,6 +239,9 @@ class Planner:
             # Whoever has not been reached when the end comes is not started any more: nobody wants a card for a
             # match that is over. Starts that have become chunks go out (architecture, invariant 2).
             over = activity is None or revision is None or activity.end_revision > plan.revision
+            if not over and self._is_too_late(plan, now):
+                over = True
+                _miss(tx, plan, now)
             rest = None if over else self._spread(tx, plan, activity, revision, now)  # type: ignore[arg-type]
             if rest is None:
                 tx.outbox.finish_plan(plan)
@@ -232,6 +249,10 @@ class Planner:
             else:
                 tx.outbox.save_plan(rest)
         return len(plans)
+
+    def _is_too_late(self, plan: Plan, now: Millis) -> bool:
+        """Whether a start was to begin later, and that is too long ago; one that has begun goes on."""
+        return not plan.cursor and now - plan.due_at > self._start_within
 
     def _spread(self, tx: Transaction, plan: Plan, activity: Activity, revision: Revision, now: Millis) -> Plan | None:
         quota = plan.left or plan.package
@@ -286,6 +307,15 @@ class Planner:
         tx.activities.save(replace(activity, next_card=following))
         chunks = _chunks(activity.app_id, activity.activity_id, revision.number, first, CardNumber(following - 1), now)
         tx.outbox.add_chunks([replace(chunk, lane=Lane.LARGE) for chunk in chunks] if more else chunks)
+
+
+def _miss(tx: Transaction, plan: Plan, now: Millis) -> None:
+    """Nobody of a plan is started any more; whom it names is told so."""
+    log.warning("a start was not sent: it is too late", activity=plan.activity_id, late_s=(now - plan.due_at) // 1000)
+    named = plan.audience.ext_ids or ()
+    known = set(named).difference(tx.audiences.missing_ext_ids(plan.app_id, named))
+    for ext_id in sorted(known):
+        tx.rejections.add_miss(plan.activity_id, plan.revision, None, ext_id, "TOO_LATE", now)
 
 
 def _chunks(

@@ -190,7 +190,7 @@ class RejectionRecords(Protocol):
         reason: str,
         at: Millis,
     ) -> None:
-        """Somebody a start was for who could not be started: `NO_DEVICE`, `NO_START_TOKEN`, `ALREADY_RUNNING`."""
+        """Somebody a start was for who could not be started: `NO_DEVICE`, `NO_START_TOKEN`, `ALREADY_RUNNING`, …."""
 
 
 class DeviceRecords(Protocol):

@@ -74,6 +74,8 @@ class Policies:
     """The activity ends where its caller says nothing for so long."""
     dismiss_at: Seconds | None = None
     """When cards leave the Lock Screen after the activity has ended by itself."""
+    dismiss_after: Millis | None = None
+    """The same, from the end on; where `dismiss_at` is said, that one counts."""
     routing: Routing = Routing.AUTO
     frequent: bool = False
     """The app has `NSSupportsLiveActivitiesFrequentUpdates`: its budget is larger."""
@@ -85,6 +87,26 @@ class Policies:
     """None: as the service says."""
     no_token_after: Millis | None = None
     """After the start; None: as the service says."""
+
+    def dismissal(self, now: Millis) -> Seconds | None:
+        """When cards leave the Lock Screen of an activity that ends by itself now; None: as iOS sees fit."""
+        if self.dismiss_at is not None or self.dismiss_after is None:
+            return self.dismiss_at
+        return Seconds((now + self.dismiss_after) // 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptPhase:
+    """What an activity is to show from a later moment on. Either `at` or `after` is said."""
+
+    state: bytes
+    at: Millis | None = None
+    after: Millis | None = None
+    """Since the phase before; of the first one, since the script was accepted."""
+    alert: bytes | None = None
+    priority: Priority = Priority.AUTO
+    relevance: float | None = None
+    stale_at: Seconds | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +131,21 @@ class Desired:
     version: int | None = None
     """The caller's own number: rises with each change, and a lower one than the last is refused."""
     policies: Policies = Policies()
+    phases: tuple[ScriptPhase, ...] = ()
+    """What it is to show later, in the order of time; `state` is shown until the first of them. Empty: no script."""
+    end_after: Millis | None = Millis(0)
+    """With phases: from the last one's beginning to the activity's end. 0: that one is the end; None: no end."""
 
     @property
     def digest(self) -> bytes:
         """What phones would notice: the same digest again asks for nothing new."""
-        return digest_of(
+        shown = digest_of(
             self.state, self.alert, self.attributes_type, self.attributes, self.relevance, self.stale_at, self.ends_at
         )
+        if not self.phases:
+            return shown
+        script = msgspec.json.encode((self.phases, self.end_after))
+        return hashlib.blake2b(shown + script, digest_size=16).digest()
 
 
 def digest_of(

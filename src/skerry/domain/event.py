@@ -17,6 +17,7 @@ from skerry.domain.chunk import count_verdicts
 from skerry.domain.ids import ActivityId, AppId, CardNumber, DeviceId, Millis, RevisionNumber
 from skerry.domain.receipt import Settled
 from skerry.domain.revision import Revision, RevisionKind
+from skerry.domain.schedule import ScheduledChange
 from skerry.domain.verdict import Verdict
 
 EventId = NewType("EventId", int)
@@ -68,6 +69,10 @@ class EventKind(StrEnum):
         "A device reported a new start token: activities can be started on it.",
     )
     START_TOKEN_LOST = "start_token.lost", "APNs called a device's start token dead: nothing can be started on it."
+    SCHEDULE_DONE = "schedule.done", "A scheduled change was done at its time."
+    SCHEDULE_FAILED = "schedule.failed", "A scheduled change could not be done at its time; nothing was changed."
+    SCHEDULE_CANCELLED = "schedule.cancelled", "A scheduled change was cancelled before its time."
+    SCRIPT_FAILED = "script.failed", "The next phase of a script could not be shown: the script is over."
     WEBHOOK_DISABLED = "webhook.disabled", "A webhook was switched off, because its receiver has failed for too long."
 
 
@@ -197,6 +202,19 @@ def settled_alone(number: RevisionNumber, verdict: Verdict) -> str:
 def _alone(verdict: Verdict) -> str:
     counts = count_verdicts([(0, 0, bytes((verdict,)))])
     return "{" + ",".join(f'"{one.name.lower()}":{count}' for one, count in counts.items()) + "}"
+
+
+def scheduled(
+    change: ScheduledChange, kind: EventKind, activity_id: ActivityId | None, at: Millis, **body: Any
+) -> Event:  # fmt: skip
+    """What became of a scheduled change. Its activity may never have been."""
+    said = {"schedule": change.schedule_id, "action": change.action.name.lower(), "at": iso(change.at)}
+    return Event(change.app_id, kind, at, activity_id, body=said | body)
+
+
+def script_failed(app_id: AppId, activity_id: ActivityId, at: Millis, code: str, detail: str) -> Event:
+    """A script cannot go on."""
+    return Event(app_id, EventKind.SCRIPT_FAILED, at, activity_id, body={"code": code, "detail": detail})
 
 
 def of_card(app_id: AppId, kind: EventKind, card: Card, at: Millis, **body: Any) -> Event:

@@ -16,7 +16,7 @@ class Wanted(Struct, array_like=True):
     digest: str
     """In hexadecimal."""
     simple: bool
-    """Without an audience and with the policies that hold where nobody says any: an update is all it can come to."""
+    """Without audience, script and policies of its own: an update is all it can come to."""
     version: int | None
     pushed_at: Millis
     spent: float

@@ -10,6 +10,8 @@ from skerry.domain.device import Device
 from skerry.domain.event import EventFilter, EventId, EventPage, EventSpan
 from skerry.domain.ids import ActivityId, AppId, CardNumber, DeviceId, GroupId, Millis, NotificationKey, RevisionNumber
 from skerry.domain.receipt import CardReceipt, PushResult, PushStats, RevisionReceipt
+from skerry.domain.schedule import ChangeState, ScheduledChange, ScheduleId
+from skerry.domain.script import Script
 from skerry.domain.timeline import OnPhone
 
 
@@ -72,6 +74,20 @@ class DesiredRecords(Protocol):
     def get(self, activity_id: ActivityId) -> Standing | None: ...
 
 
+class ScriptRecords(Protocol):
+    """Scripts that are under way."""
+
+    def get(self, activity_id: ActivityId) -> Script | None: ...
+
+
+class ScheduleRecords(Protocol):
+    """Changes that wait for their time."""
+
+    def page(
+        self, app_id: AppId, group_id: GroupId | None, state: ChangeState, after: ScheduleId, limit: int
+    ) -> list[ScheduledChange]: ...  # fmt: skip
+
+
 class EventRecords(Protocol):
     """What happened."""
 
@@ -99,6 +115,12 @@ class Transaction(Protocol):
 
     @property
     def desired(self) -> DesiredRecords: ...
+
+    @property
+    def scripts(self) -> ScriptRecords: ...
+
+    @property
+    def schedule(self) -> ScheduleRecords: ...
 
     @property
     def events(self) -> EventRecords: ...

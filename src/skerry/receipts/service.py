@@ -15,6 +15,8 @@ from skerry.domain.receipt import (
     RevisionReceipt,
     Slice,
 )
+from skerry.domain.schedule import MOST_WAITING, ChangeState, ScheduledChange, ScheduleId
+from skerry.domain.script import Script
 from skerry.domain.timeline import NO_START_TOKEN, NOT_STARTED, OnPhone, Phone, Timeline, TimelineEntry
 from skerry.domain.unit_of_work import UnitOfWork
 from skerry.receipts.ports import Transaction
@@ -125,6 +127,23 @@ class Receipts:
     async def standing(self, activity: Activity) -> Standing | None:
         """What its caller wants it to be; None: only commands have made it."""
         return await self._store.read(lambda tx: tx.desired.get(activity.activity_id))
+
+    async def script(self, activity: Activity) -> Script | None:
+        """Its script; None: it has none."""
+        return await self._store.read(lambda tx: tx.scripts.get(activity.activity_id))
+
+    async def waiting(self, receipt: ActivityReceipt) -> list[ScheduledChange]:
+        """The changes of an activity that wait for their time, the next one first."""
+        app_id = receipt.activity.app_id
+
+        def work(tx: Transaction) -> list[ScheduledChange]:
+            pages = (
+                tx.schedule.page(app_id, name, ChangeState.WAITING, ScheduleId(0), MOST_WAITING)
+                for name in receipt.names
+            )
+            return sorted((change for page in pages for change in page), key=lambda change: change.at)
+
+        return await self._store.read(work)
 
     async def cards(self, activity: Activity, *, after: CardNumber, maximum: int) -> Slice[CardReceipt]:
         """Cards of an activity numbered above `after`, in order."""

@@ -402,6 +402,41 @@ timers = Table(
     **STRICT,
 )
 
+# What an activity is to be later; done, failed and cancelled ones stay for a while.
+scheduled_changes = Table(
+    "scheduled_changes",
+    metadata,
+    Column("schedule_id", Integer, primary_key=True),
+    Column("app_id", Integer, ForeignKey("apps.app_id"), nullable=False),
+    Column("group_id", Text, nullable=False),  # the activity may not be there yet
+    Column("action", Integer, nullable=False),
+    Column("change", BLOB, nullable=False),  # JSON of desired.Desired without its audience, or of schedule.Ending
+    Column("audience", BLOB),  # JSON of audience.Audience
+    Column("due_at", Integer, nullable=False),
+    Column("state", Integer, nullable=False),
+    Column("made_at", Integer, nullable=False),
+    Column("settled_at", Integer),
+    Column("revision", Integer),
+    Column("problem", Text),  # JSON of schedule.Problem
+    Index("ix_scheduled_changes_due", "due_at", "schedule_id", sqlite_where=text("state = 1")),
+    Index("ix_scheduled_changes_state", "app_id", "state", "schedule_id"),
+    Index("ix_scheduled_changes_group", "app_id", "group_id", "state", "schedule_id"),
+    Index("ix_scheduled_changes_settled", "settled_at", sqlite_where=text("settled_at IS NOT NULL")),
+    sqlite_autoincrement=True,
+    **STRICT,
+)
+
+# The phases of an activity that are still to come, and the present one.
+scripts = Table(
+    "scripts",
+    metadata,
+    Column("activity_id", Integer, ForeignKey("activities.activity_id"), primary_key=True),
+    Column("script", BLOB, nullable=False),  # JSON of script.Script
+    Column("due_at", Integer),  # NULL: it stays in its last phase
+    Index("ix_scripts_due", "due_at", sqlite_where=text("due_at IS NOT NULL")),
+    **STRICT,
+)
+
 rejections = Table(
     "rejections",
     metadata,

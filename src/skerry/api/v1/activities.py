@@ -8,13 +8,14 @@ from typing import Any, Literal
 import msgspec
 
 from skerry.api.v1.audiences import read_audience
-from skerry.api.v1.reading import Body, object_bytes, refused, seconds, text
+from skerry.api.v1.reading import Body, moment, object_bytes, refused, seconds, text
 from skerry.domain.activity import Activity, End, Phase
 from skerry.domain.card import CardStatus
-from skerry.domain.desired import Desired, NoToken, Policies, Priority, Routing, Swipe
+from skerry.domain.desired import Desired, NoToken, Policies, Priority, Routing, ScriptPhase, Swipe
 from skerry.domain.ids import GroupId, Millis
 from skerry.domain.receipt import ActivityReceipt, CardReceipt, RevisionReceipt
 from skerry.domain.revision import RevisionKind
+from skerry.domain.script import Script
 from skerry.domain.timeline import OnPhone, Timeline
 from skerry.domain.verdict import OPEN, Verdict
 
@@ -23,6 +24,7 @@ ABSENT = msgspec.Raw()
 MOST_ID = 256
 MOST_VERSION = 2**53
 LONGEST = timedelta(days=30)
+MOST_PHASES = 100
 
 
 _PRIORITIES: dict[float | str, Priority] = {5: Priority.LOW, 10: Priority.HIGH, "auto": Priority.AUTO}
@@ -32,6 +34,18 @@ class After(Body):
     """A swipe that counts for a while."""
 
     after: timedelta
+
+
+class PhaseBody(Body):
+    """What an activity should show from a later moment on."""
+
+    state: msgspec.Raw
+    at: Any = None
+    after: timedelta | None = None
+    alert: msgspec.Raw = ABSENT
+    priority: float | str = "auto"
+    relevance: float | None = None
+    stale_at: Any = None
 
 
 class PutBody(Body):
@@ -47,7 +61,10 @@ class PutBody(Body):
     relevance: float | None = None
     stale_at: Any = None
     dismiss_at: Any = None
+    dismiss_after: timedelta | None = None
     ends_at: Any = None
+    phases: list[PhaseBody] | None = None
+    end_after: str | None = None
     version: float | None = None
     dismissal: Literal["final", "until_next_alert", "ignore"] | After = "final"
     stale_after: timedelta | None = None
@@ -100,6 +117,8 @@ def desired(body: PutBody, group_id: GroupId, now: Millis) -> Desired:
         ends_at=ends_at,
         version=version(body.version),
         policies=_policies(body),
+        phases=_phases(body),
+        end_after=_end_after(body),
     )
 
 
@@ -121,6 +140,47 @@ def version(value: float | None) -> int | None:
     return int(value)
 
 
+def _phases(body: PutBody) -> tuple[ScriptPhase, ...]:
+    """Whether their times are in order is for the service to say, which knows when it begins."""
+    phases = body.phases or []
+    if len(phases) > MOST_PHASES:
+        raise refused("phases", f"has more than {MOST_PHASES} phases", "send the rest later")
+    return tuple(_phase(phase, f"phases[{number}]") for number, phase in enumerate(phases))
+
+
+def _phase(phase: PhaseBody, path: str) -> ScriptPhase:
+    state = object_bytes(phase.state, f"{path}.state")
+    if state is None:
+        raise refused(f"{path}.state", "is missing", "send the whole state that the phones should show")
+    at, after = moment(phase.at, f"{path}.at"), _millis(phase.after, f"{path}.after")
+    if (at is None) == (after is None):
+        problem = "is missing" if at is None else "is said as well as after"
+        raise refused(f"{path}.at", problem, "say either at, a time, or after, a duration since the phase before")
+    return ScriptPhase(
+        state=state,
+        at=at,
+        after=after,
+        alert=alert_of(phase.alert, f"{path}.alert"),
+        priority=priority_of(phase.priority, f"{path}.priority"),
+        relevance=finite(phase.relevance, f"{path}.relevance"),
+        stale_at=seconds(phase.stale_at, f"{path}.stale_at"),
+    )
+
+
+def _end_after(body: PutBody) -> Millis | None:
+    if body.end_after is None:
+        return Millis(0)
+    if not body.phases:
+        raise refused("end_after", "is said without phases", "leave it out, or say ends_at")
+    if body.end_after == "never":
+        return None
+    try:
+        after = msgspec.convert(body.end_after, timedelta)
+    except msgspec.ValidationError as error:
+        raise refused("end_after", "is not a duration", 'send one such as PT2H, or "never"') from error
+    return _millis(after, "end_after")
+
+
 def _policies(body: PutBody) -> Policies:
     swipe, swipe_for = (
         (Swipe.AFTER, body.dismissal.after)
@@ -139,14 +199,15 @@ def _policies(body: PutBody) -> Policies:
         dismiss_at=seconds(body.dismiss_at, "dismiss_at"),
         no_token=None if body.no_token is None else NoToken(body.no_token),
         no_token_after=_millis(body.no_token_after, "no_token_after"),
+        dismiss_after=_millis(body.dismiss_after, "dismiss_after"),
     )
 
 
-def priority_of(value: float | str) -> Priority:
+def priority_of(value: float | str, path: str = "priority") -> Priority:
     """The priority; JSON has one kind of number: 10.0 is 10."""
     found = _PRIORITIES.get(value)
     if found is None:
-        raise refused("priority", f"is {value!r}", 'send 5, 10 or "auto"')
+        raise refused(path, f"is {value!r}", 'send 5, 10 or "auto"')
     return found
 
 
@@ -158,26 +219,26 @@ def _millis(value: timedelta | None, field: str) -> Millis | None:
     return Millis(int(value.total_seconds() * 1000))
 
 
-def finite(value: float | None) -> float | None:
+def finite(value: float | None, path: str = "relevance") -> float | None:
     """A relevance score."""
     if value is not None and not abs(value) <= 1e308:  # noqa: PLR2004 - JSON has no infinity
-        raise refused("relevance", "is out of bounds", "send a finite number")
+        raise refused(path, "is out of bounds", "send a finite number")
     return value
 
 
-def alert_of(raw: msgspec.Raw) -> bytes | None:
+def alert_of(raw: msgspec.Raw, path: str = "alert") -> bytes | None:
     """Apple's alert: title and body are texts or `{"loc-key", "loc-args"}` (apple.md 4.2)."""
-    sent = object_bytes(raw, "alert")
+    sent = object_bytes(raw, path)
     if sent is None:
         return None
     members: dict[str, Any] = msgspec.json.decode(sent)
     for name in ("title", "body"):
         if not isinstance(members.get(name, ""), str | dict):
-            raise refused(f"alert.{name}", "is not a text", "send a text, or an object with loc-key and loc-args")
+            raise refused(f"{path}.{name}", "is not a text", "send a text, or an object with loc-key and loc-args")
     if not isinstance(members.get("sound", ""), str):
-        raise refused("alert.sound", "is not a text", "send default, or the name of a file in the app")
+        raise refused(f"{path}.sound", "is not a text", "send default, or the name of a file in the app")
     if "title" not in members and "body" not in members:
-        raise refused("alert", "says nothing", "send title and body")
+        raise refused(path, "says nothing", "send title and body")
     return sent
 
 
@@ -292,6 +353,22 @@ def _on_phone(found: OnPhone | None) -> dict[str, Any]:
         return {}
     verdict = None if found.verdict is None else found.verdict.name.lower()
     return {"on_phone": {"card": found.card, "verdict": verdict, "reason": found.reason}}
+
+
+def shown_script(script: Script | None) -> dict[str, Any] | None:
+    """How far a script has come: phases are counted from 1, and 0 is what was shown before the first."""
+    if script is None:
+        return None
+    following = None
+    if script.place < len(script.phases):
+        following = {"phase": script.place + 1, "at": script.times[script.place]}
+    return {
+        "phase": script.place,
+        "of": len(script.phases),
+        "since": script.times[script.place - 1] if script.place else None,
+        "next": following,
+        "ends_at": script.ends_at,
+    }
 
 
 def _raw(value: bytes | None) -> msgspec.Raw | None:

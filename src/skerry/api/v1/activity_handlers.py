@@ -91,6 +91,7 @@ class ActivityHandlers:
                 "dismissal": standing.policies.swipe.value,
                 "high_priority_left": self._services.desired.high_priority_left(standing),
             }
+        extra["script"] = forms.shown_script(await self._services.receipts.script(receipt.activity))
         return _json(forms.shown(receipt, extra), receipt.activity)
 
     async def revision(self, request: Request) -> Response:

@@ -1,6 +1,6 @@
 """What goes in and comes out of `/v1/activities`, as JSON Schema."""
 
-from skerry.api.schemas import BOOLEAN, DATE, GROUP_ID, KINDS, MOMENT, OBJECT, Schema, either, fields, items, text
+from skerry.api.schemas import BOOLEAN, DATE, GROUP_ID, KINDS, MOMENT, OBJECT, Schema, either, fields, items, said, text
 from skerry.api.v1.audience_schemas import AUDIENCE
 
 COUNT: Schema = {"type": "integer", "minimum": 0}
@@ -27,6 +27,14 @@ ALERT = fields(("title", "body"), title=_TEXT_OR_KEY, body=_TEXT_OR_KEY, sound=t
     "description": "Apple's alert. The phones light up; a start has one in any case, an empty one where you send none."
 }
 STATE = OBJECT | {"description": "The whole state. Reaches the phone byte for byte."}
+_PRIORITY: Schema = {"enum": [5, 10, "auto"], "default": "auto", "description": "auto: 10 while the budget lasts."}
+_RELEVANCE: Schema = {"type": "number", "minimum": -1e9, "maximum": 1e9, "description": "Apple's relevance-score."}
+_PHASE = {"state": STATE, "alert": ALERT, "priority": _PRIORITY, "relevance": _RELEVANCE, "stale_at": DATE}
+PHASE_TO_COME = either(
+    fields(("state", "at"), at=said(DATE, "When it begins."), **_PHASE) | _CLOSED,
+    fields(("state", "after"), after=said(DURATION, "Since the phase before; of the first, since now."), **_PHASE)
+    | _CLOSED,
+)
 PUT: Schema = (
     fields(
         ("state",),
@@ -36,12 +44,18 @@ PUT: Schema = (
         | {"description": "Needed for a start, fixed while it runs. Reaches the phone byte for byte."},
         alert=ALERT,
         audience=AUDIENCE,
-        priority={"enum": [5, 10, "auto"], "default": "auto", "description": "auto: 10 while the budget lasts."},
+        priority=_PRIORITY,
         important=BOOLEAN | {"description": "With auto: a person must look now, spend the budget."},
-        relevance={"type": "number", "minimum": -1e9, "maximum": 1e9, "description": "Apple's relevance-score."},
+        relevance=_RELEVANCE,
         stale_at=DATE,
         dismiss_at=DATE,
+        dismiss_after=said(DURATION, "From its end to when cards leave the Lock Screen, where it ends by itself."),
         ends_at=DATE | {"description": "When it ends by itself; in the future."},
+        phases=said(items(PHASE_TO_COME, 1, 100), "What it shows later, in the order of time: a script."),
+        end_after=said(
+            either(DURATION, {"const": "never"}),
+            "From the last phase's beginning to the end; left out, that is the end.",
+        ),
         version=VERSION,
         dismissal=either(
             {"enum": ["final", "until_next_alert", "ignore"]}, fields(("after",), after=DURATION) | _CLOSED
@@ -62,6 +76,7 @@ PUT: Schema = (
         no_token_after=DURATION,
     )
     | _CLOSED
+    | {"dependentRequired": {"end_after": ["phases"]}}
 )
 END: Schema = fields(state=STATE, alert=ALERT, dismiss_at=DATE, version=VERSION) | _CLOSED
 PHASE: Schema = {"enum": ["running", "ended"]}
@@ -76,6 +91,14 @@ OUTCOME = fields(
     settled=BOOLEAN | {"description": "Whether each push of this change has its verdict."},
     counts=fields((*_COUNTS, "refused"), **dict.fromkeys(_COUNTS, COUNT), refused=COUNTED),
 )
+SCRIPT = fields(
+    ("phase", "of", "since", "next", "ends_at"),
+    phase=said(COUNT, "The phase that is shown; 0: what was shown before the first."),
+    of=COUNT,
+    since=either(MOMENT, NULL),
+    next=either(fields(("phase", "at"), phase=COUNT, at=MOMENT), NULL),
+    ends_at=either(MOMENT, NULL) | {"description": "When the script ends the activity."},
+) | {"description": "How far the activity's phases have come; null: it has none."}
 ACTIVITY = fields(
     ("id", "phase", "revision", "cards"),
     id=text(300),
@@ -92,6 +115,7 @@ ACTIVITY = fields(
     late_joiners=BOOLEAN,
     dismissal=either(text(32), NULL),
     high_priority_left=either(COUNT, NULL),
+    script=either(SCRIPT, NULL),
 )
 REVISION = fields(
     ("revision", "kind", "settled", "verdicts", "refused"),

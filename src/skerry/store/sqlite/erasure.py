@@ -48,6 +48,11 @@ FORGET_CONTENT = (
     FORGET_MESSAGES,
     "UPDATE revisions SET state = NULL, attributes = NULL, alert = NULL WHERE activity_id = ?",
     "DELETE FROM nameless_values WHERE activity_id = ?",
+    "DELETE FROM scripts WHERE activity_id = ?",
+    """
+    DELETE FROM scheduled_changes WHERE (app_id, group_id) IN (
+        SELECT app_id, group_id FROM activity_names WHERE activity_id = ?)
+    """,
     "DELETE FROM activity_names WHERE activity_id = ?",
     "DELETE FROM followers WHERE activity_id = ?",
     "DELETE FROM desired WHERE activity_id = ?",
@@ -78,6 +83,25 @@ DESIRED_FOR = f"""
 SEGMENTS_FOR = f"SELECT CAST(audience AS TEXT), segment_id FROM segments WHERE app_id = ? AND {_NAMES_USER}"
 CHANGE_SEGMENT = "UPDATE segments SET audience = ? WHERE segment_id = ?"
 
+SCHEDULED_FOR = f"""
+    SELECT CAST(audience AS TEXT), schedule_id FROM scheduled_changes
+    WHERE app_id = ? AND audience IS NOT NULL AND {_NAMES_USER}
+"""
+CHANGE_SCHEDULED = "UPDATE scheduled_changes SET audience = ? WHERE schedule_id = ?"
+
+# What was to be said to this person alone.
+FORGET_SCHEDULED = """
+    DELETE FROM scheduled_changes
+    WHERE app_id = ? AND json_extract(CAST(audience AS TEXT), '$.ext_ids') = '[]'
+"""
+
+MENTIONS = (
+    (PLANS_FOR, CHANGE_PLAN),
+    (SEGMENTS_FOR, CHANGE_SEGMENT),
+    (SCHEDULED_FOR, CHANGE_SCHEDULED),
+)
+"""How audiences that name a user are found and changed, by table."""
+
 CHANGE_DESIRED = "UPDATE desired SET audience = ? WHERE activity_id = ?"
 
 
@@ -94,13 +118,14 @@ def erase_device(connection: sqlite3.Connection, device_id: DeviceId) -> None:
 
 
 def erase_mentions(connection: sqlite3.Connection, app_id: AppId, ext_id: str) -> None:
-    """A user in what starts have found, in audiences of starts to come and of desired activities, and in segments."""
+    """A user in what starts have found, in audiences of what is to come and of what is desired, and in segments."""
     connection.execute(FORGET_MISSES, (ext_id, app_id))
     connection.execute(UNFOLLOW, (app_id, ext_id))
-    for find, change in ((PLANS_FOR, CHANGE_PLAN), (DESIRED_FOR, CHANGE_DESIRED), (SEGMENTS_FOR, CHANGE_SEGMENT)):
+    for find, change in (*MENTIONS, (DESIRED_FOR, CHANGE_DESIRED)):
         for text, key in connection.execute(find, (app_id, ext_id)).fetchall():
             audience = _without(json.loads(text), ext_id)
             connection.execute(change, (json.dumps(audience, separators=(",", ":")).encode(), key))
+    connection.execute(FORGET_SCHEDULED, (app_id,))
 
 
 def _without(audience: Any, ext_id: str) -> Any:

@@ -41,7 +41,8 @@ class Keep:
     idempotency_ms: int = _DAY_MS
     """Answers remembered for repeated requests."""
     events_ms: int = 7 * _DAY_MS
-    """Events, what of them webhooks could not be told, and the log of attempts to tell them."""
+    """Events, what of them webhooks could not be told, the log of attempts to tell them, and scheduled changes that
+    wait no more."""
 
     def __post_init__(self) -> None:
         if self.ended_ms < self.starts_ms:
@@ -162,6 +163,7 @@ GONE_ACTIVITIES = f"""
 FORGET_ACTIVITY = (
     "DELETE FROM activity_names WHERE activity_id = ?",
     "DELETE FROM nameless_values WHERE activity_id = ?",
+    "DELETE FROM scripts WHERE activity_id = ?",
     f"DELETE FROM timers WHERE kind IN ({', '.join(str(int(kind)) for kind in TimerKind)}) AND activity_id = ?",
     "DELETE FROM activities WHERE activity_id = ?",
 )
@@ -192,8 +194,14 @@ OLD_ATTEMPTS = """
 """
 
 
+OLD_CHANGES = """
+    DELETE FROM scheduled_changes WHERE schedule_id IN (
+        SELECT schedule_id FROM scheduled_changes WHERE settled_at < ? ORDER BY settled_at LIMIT ?)
+"""
+
+
 def sweep_events(tx: SqliteTransaction, keep: Keep, now: Millis, *, limit: int = EVENTS_SLICE) -> tuple[int, bool]:
-    """Delete old events, deliveries of such, and old attempts, up to `limit` of each.
+    """Delete old events, deliveries of such, old attempts and old scheduled changes, up to `limit` of each.
 
     Returns how many rows that were, and whether there may be more.
     """
@@ -202,6 +210,7 @@ def sweep_events(tx: SqliteTransaction, keep: Keep, now: Millis, *, limit: int =
         tx.connection.execute(OLD_EVENTS, (before, limit)).rowcount,
         tx.connection.execute(UNTELLABLE, (limit,)).rowcount,
         tx.connection.execute(OLD_ATTEMPTS, (before, limit)).rowcount,
+        tx.connection.execute(OLD_CHANGES, (before, limit)).rowcount,
     )
     return sum(counts), limit in counts
 

@@ -37,8 +37,10 @@ LOOK = _LOOK.format(columns="", joins="")
 LOOK_AT_WANTED = _LOOK.format(
     columns=""",
         iif(desired.activity_id IS NULL, NULL, json_array(
-            hex(desired.digest), desired.audience IS NULL AND desired.policies = ?3, desired.version, desired.pushed_at,
-            desired.spent, desired.spent_at))""",
+            hex(desired.digest),
+            desired.audience IS NULL AND desired.policies = ?3
+                AND NOT EXISTS (SELECT 1 FROM scripts WHERE scripts.activity_id = activities.activity_id),
+            desired.version, desired.pushed_at, desired.spent, desired.spent_at))""",
     joins="LEFT JOIN desired ON desired.activity_id = activities.activity_id",
 )
 

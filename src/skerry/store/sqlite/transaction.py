@@ -20,6 +20,8 @@ from skerry.store.sqlite.parcels import ParcelRecords
 from skerry.store.sqlite.receipts import ReceiptRecords
 from skerry.store.sqlite.rejections import RejectionRecords
 from skerry.store.sqlite.rounds import RoundRecords
+from skerry.store.sqlite.schedule import ScheduleRecords
+from skerry.store.sqlite.scripts import ScriptRecords
 from skerry.store.sqlite.segments import SegmentRecords
 from skerry.store.sqlite.senders import SenderRecords
 from skerry.store.sqlite.timers import TimerRecords
@@ -74,6 +76,16 @@ class SqliteTransaction:
     def timers(self) -> TimerRecords:
         """What is to happen later."""
         return TimerRecords(self.connection)
+
+    @cached_property
+    def schedule(self) -> ScheduleRecords:
+        """Changes that wait for their time."""
+        return ScheduleRecords(self.connection)
+
+    @cached_property
+    def scripts(self) -> ScriptRecords:
+        """Scripts that are under way."""
+        return ScriptRecords(self.connection)
 
     @cached_property
     def events(self) -> EventRecords:
