@@ -32,6 +32,7 @@ from skerry.delivery.ports import Transaction
 from skerry.delivery.sender import Sender, SenderSettings
 from skerry.delivery.settlement import Settlement
 from skerry.delivery.tokenless import NoTokenSettings
+from skerry.domain.budget import OverBudget, StartBudget
 from skerry.domain.chunk import Lane
 from skerry.domain.desired import NoToken
 from skerry.domain.ids import Millis
@@ -131,7 +132,7 @@ def _delivery(
     owner: str | None = None,
 ) -> _Sending:
     handover = Handover()
-    planner = Planner(clock=now, wake=wake, handover=handover)
+    planner = Planner(clock=now, wake=wake, handover=handover, starts=_starts(settings))
     settlement = Settlement(
         _retry(settings),
         resend_unknown_starts=settings.delivery.unknown_start == "resend",
@@ -396,6 +397,12 @@ def _sender(settings: Settings) -> SenderSettings:
             activities.no_token_again_most,
         ),
     )
+
+
+def _starts(settings: Settings) -> StartBudget:
+    activities = settings.activities
+    window = Millis(int(activities.starts_window_s * 1000))
+    return StartBudget(activities.starts_per_device, window, OverBudget(activities.start_budget))
 
 
 def _desired(settings: Settings) -> DesiredStateSettings:
