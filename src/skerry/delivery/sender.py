@@ -511,6 +511,8 @@ def _claimed(tx: Transaction, chunk: Chunk) -> Claimed | None:
         return None
     target = activity.channel_target if chunk.is_broadcast else activity.target_of(chunk.first)
     newer = tx.activities.revision(chunk.activity_id, target) if target > chunk.revision else None
+    if revision.kind is RevisionKind.FAREWELL:
+        newer = None  # they have seen updates that came after it was decided on, and must see it last
     if chunk.is_broadcast:
         channels = [one for one in tx.channels.of_activity(chunk.activity_id) if one.carries(revision)]
         return Claimed(chunk, activity, revision, newer, (), channels=channels)
