@@ -36,6 +36,7 @@ from skerry.delivery.ports import Transaction
 from skerry.delivery.sender import Sender, SenderSettings
 from skerry.delivery.settlement import Settlement
 from skerry.delivery.tokenless import NoTokenSettings
+from skerry.domain.budget import OverBudget, StartBudget
 from skerry.domain.chunk import Lane
 from skerry.domain.desired import NoToken
 from skerry.domain.ids import Millis
@@ -137,8 +138,12 @@ def _delivery(
 ) -> _Sending:
     handover = Handover()
     planner = Planner(
-        clock=now, wake=wake, handover=handover, start_within=_schedule(settings).start_within
-    )  # fmt: skip
+        clock=now,
+        wake=wake,
+        handover=handover,
+        start_within=_schedule(settings).start_within,
+        starts=_starts(settings),
+    )
     settlement = Settlement(
         _retry(settings),
         resend_unknown_starts=settings.delivery.unknown_start == "resend",
@@ -428,6 +433,12 @@ def _sender(settings: Settings) -> SenderSettings:
             activities.no_token_again_most,
         ),
     )
+
+
+def _starts(settings: Settings) -> StartBudget:
+    activities = settings.activities
+    window = Millis(int(activities.starts_window_s * 1000))
+    return StartBudget(activities.starts_per_device, window, OverBudget(activities.start_budget))
 
 
 def _desired(settings: Settings) -> DesiredStateSettings:

@@ -162,6 +162,17 @@ class Activities(Section):
     scheduled_start_within_s: float = Field(
         3_600.0, gt=0, description="Seconds after its time in which a scheduled start is still sent."
     )
+    start_budget: Literal["hold", "refuse"] = Field(
+        "hold",
+        description="What becomes of a start that its phone would drop, since the app has started too many on it: it"
+        " waits until there is room, or is refused. The start of a renewal does not wait.",
+    )
+    starts_per_device: int = Field(
+        10, ge=0, description="Starts that a phone is trusted to take within the window; about ten, says Apple. 0: any."
+    )
+    starts_window_s: float = Field(
+        3_600.0, gt=0, description="Seconds of that window; Apple does not say, reports from the field say an hour."
+    )
 
 
 class Apns(Section):

@@ -225,6 +225,10 @@ class TestBudget:
             assert (await said(whole, {**MATCH, "state": {"score": 20}, "alert": alert}))["priority"] == 10
             assert (await said(whole, {**MATCH, "state": {"score": 21}, "important": True}))["priority"] == 10
             assert (await get(whole))["high_priority_left"] == 0
+            (card,) = (await get(whole, "match/cards"))["cards"]
+            assert card["high_priority_left"] == 0
+            await swipe(whole, "ada-0")
+            assert (await get(whole, "match/cards"))["cards"][0]["high_priority_left"] is None
 
     async def test_a_fixed_priority_is_kept(self, whole: Whole) -> None:
         assert (await said(whole, {**MATCH, "priority": 5}))["priority"] == 5

@@ -65,6 +65,22 @@ async def test_for_two_days_every_phone_that_did_not_swipe_shows_the_activity(tm
         await two_days(service, 12, routing)
 
 
+@pytest.mark.parametrize("routing", [Routing.TOKENS, Routing.CHANNEL])
+async def test_a_farewell_ends_cards_that_have_seen_an_update_since_it_was_decided_on(
+    tmp_path: Path, routing: Routing
+) -> None:
+    async with virtual_service(tmp_path) as service:
+        service.world.add_phones(3)
+        await service.quiet()
+        await service.desired.put(service.app_id, wish(0, routing))
+        while visible(service) != {"phone-1": 2, "phone-2": 2, "phone-3": 2}:
+            await service.pass_time(60.0)
+        await service.desired.put(service.app_id, wish(1, routing))  # within the second of the renewal
+        await service.pass_time(2.0)
+        await service.pass_time(120.0)
+        assert set(visible(service).values()) == {1}
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("routing", [Routing.TOKENS, Routing.CHANNEL])

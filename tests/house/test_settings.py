@@ -26,6 +26,7 @@ VALUES: dict[str, tuple[str, str, Any]] = {
     "log.format": ('"json"', "json", "json"),
     "apns.proxy": ('"http://me:pw@proxy:8080"', "http://me:pw@proxy:8080", "http://me:pw@proxy:8080"),
     "delivery.unknown_start": ('"give_up"', "give_up", "give_up"),
+    "activities.start_budget": ('"refuse"', "refuse", "refuse"),
     "activities.no_token": ('"again"', "again", "again"),
     "limits.requests_per_key_per_minute": ("7.5", "7.5", 7.5),
     "rest3.strict_notification_key": ("true", "true", True),

@@ -500,7 +500,8 @@ RESULTS = fields(
             errorCode=said(nullable("string"), "8: the token is dead; 1: anything else."),
             errorMsg=said(
                 nullable("string"),
-                "Apple's reason; or NO_DEVICE, NO_START_TOKEN, ALREADY_RUNNING, TOO_LATE, NO_ANSWER, NOT_PROCESSED.",
+                "Apple's reason; or NO_DEVICE, NO_START_TOKEN, ALREADY_RUNNING, START_BUDGET, TOO_LATE, NO_ANSWER or"
+                " NOT_PROCESSED.",
             ),
             installationId=said(nullable("string"), "The device; null where the user has none."),
             extId=nullable("string"),

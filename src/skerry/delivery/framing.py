@@ -41,6 +41,8 @@ class Framed:
     verdicts: Mapping[CardNumber, Verdict] = field(default_factory=dict)
     shown: RevisionNumber = RevisionNumber(0)
     """The revision whose state the body shows."""
+    late: Sequence[CardNumber] = ()
+    """Cards that had to wait for their start until the activity was over: nobody wants them any more."""
 
     @property
     def listening(self) -> list[CardNumber]:
@@ -83,11 +85,17 @@ def frame(
     groups: dict[tuple[Environment, bool], list[Recipient]] = defaultdict(list)
     shown = newer.number if newer is not None else revision.number
     starting = revision.kind is RevisionKind.START
+    # An end has been broadcast already: a card that begins to listen now would never hear of it.
+    ending = newer is not None and newer.kind is RevisionKind.END
+    late: list[CardNumber] = []
     for number in numbers:
         one = by_number.get(number)
         verdict = Verdict.SUPERSEDED if superseded else unsendable(one, revision.kind)
         if verdict is not None or one is None:
             verdicts[number] = verdict or Verdict.NO_CARD
+        elif one.held and ending and not chunk.attempt:
+            verdicts[number] = Verdict.OVER
+            late.append(number)
         else:
             groups[one.environment or default, starting and one.modern].append(one)
     # A start that waited shows the newest state at once; its attributes and alert are its own. Each was checked to fit
@@ -98,12 +106,10 @@ def frame(
         state, shown = None, revision.number
     shipments = []
     for (environment, modern), group in groups.items():
-        # An end has been broadcast already: a card that begins to listen now would never hear of it.
-        ending = newer is not None and newer.kind is RevisionKind.END
         channel = channels.get(environment) if modern and not ending else None
         body = payload.body(revision, stamp, state=state, input_push_token=modern, channel=channel)
         shipments.append(Shipment(environment, body, group, channel))
-    return Framed(stamp, shipments, verdicts, shown)
+    return Framed(stamp, shipments, verdicts, shown, late)
 
 
 def unsendable(one: Recipient | None, kind: RevisionKind) -> Verdict | None:

@@ -4,7 +4,7 @@ An update or end is range arithmetic over card numbers. A start needs its audien
 within the request, the rest slice by slice behind a durable cursor.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import structlog
@@ -14,6 +14,7 @@ from skerry.delivery.ports import Transaction
 from skerry.delivery.settled import tell_if_settled
 from skerry.domain.activity import Activity
 from skerry.domain.audience import Audience
+from skerry.domain.budget import OverBudget, StartBudget
 from skerry.domain.card import RUNS_FOR, Card
 from skerry.domain.channel import LINGERS_FOR
 from skerry.domain.chunk import CHANNEL, CHUNK_SIZE, LARGE_AUDIENCE, Chunk, Lane, Recipient, fresh_verdicts, runs
@@ -27,6 +28,9 @@ from skerry.domain.unit_of_work import UnitOfWork
 from skerry.domain.verdict import Verdict
 
 log = structlog.get_logger()
+
+OVER_START_BUDGET = "START_BUDGET"
+"""Why a device was not started that would have dropped the start."""
 
 SLICE = 5_000
 """Devices that one transaction looks at and spreads out: some 20 ms of the only writer."""
@@ -43,6 +47,7 @@ class Planner:
         handover: Handover | None = None,
         slice_size: int = SLICE,
         start_within: Millis = Millis(3_600_000),
+        starts: StartBudget = StartBudget(),  # noqa: B008 - frozen
     ) -> None:
         """Make one.
 
@@ -52,12 +57,14 @@ class Planner:
             handover: to a sender in this process; None: everything waits in the outbox.
             slice_size: devices that one transaction looks at.
             start_within: after its time, in which a start that was to begin later still begins.
+            starts: what a phone is trusted to take.
         """
         self._handover = handover or Handover()
         self._clock = clock
         self._wake = wake
         self._slice = slice_size
         self._start_within = start_within
+        self._starts = starts
 
     def wake(self) -> None:
         """There is work: called after the commit."""
@@ -106,15 +113,17 @@ class Planner:
         now = self._clock()
         if self._unstartable(tx, activity, [device_id], now):
             return False
-        number = activity.next_card
-        tx.activities.add_cards(activity.activity_id, number, start, [device_id], now)
-        tx.activities.save(replace(activity, next_card=CardNumber(number + 1)))
-        tx.outbox.add_chunks(_chunks(activity.app_id, activity.activity_id, start, number, number, now))
+        self._add_cards(tx, activity, start, self._by_room(tx, [device_id], now), more=False, now=now)
         return True
 
     def plan_renewal(self, tx: Transaction, activity: Activity, start: Revision, devices: Sequence[DeviceId]) -> None:
-        """A start of new cards for devices that run the activity already."""
-        self._add_cards(tx, activity, start, devices, more=len(devices) >= LARGE_AUDIENCE, now=self._clock())
+        """A start of new cards for devices that run the activity already.
+
+        It waits for no budget: the old card does not wait either, and ends at its eight hours.
+        """
+        now = self._clock()
+        more = len(devices) >= LARGE_AUDIENCE
+        self._add_cards(tx, activity, start.number, {now: devices}, more=more, now=now)
 
     def plan_farewell(
         self, tx: Transaction, activity: Activity, farewell: Revision, numbers: Sequence[CardNumber], *, channels: bool
@@ -263,13 +272,13 @@ class Planner:
         reachable = found.reachable
         known = [one.device_id for one in reachable if one.has_start_token]
         unstartable = self._unstartable(tx, activity, known, now)
-        if plan.audience.is_small:
-            for one in reachable:
-                why = unstartable.get(one.device_id) if one.has_start_token else "NO_START_TOKEN"
-                if why is not None:
-                    tx.rejections.add_miss(activity.activity_id, revision.number, one.device_id, None, why, now)
+        for one in reachable:
+            why = unstartable.get(one.device_id) if one.has_start_token else "NO_START_TOKEN"
+            if why is not None and (plan.audience.is_small or why == OVER_START_BUDGET):
+                tx.rejections.add_miss(activity.activity_id, revision.number, one.device_id, None, why, now)
         more = found.through is not None
-        self._add_cards(tx, activity, revision, [one for one in known if one not in unstartable], more=more, now=now)
+        starting = self._by_room(tx, [one for one in known if one not in unstartable], now)
+        self._add_cards(tx, activity, revision.number, starting, more=more, now=now)
         if found.through is None:
             return None
         left = quota - len(reachable) if quota is not None else None
@@ -287,26 +296,61 @@ class Planner:
         if standing is not None:
             swiped = tx.activities.swiped_on(*place, devices, standing.swipes_since(standing.revised_at))
             found = dict.fromkeys(swiped, "SWIPED_AWAY") | found
+        asked = None if standing is None else standing.policies.start_budget
+        if (asked or self._starts.over) is OverBudget.REFUSE:
+            full = self._full(tx, [one for one in devices if one not in found], now)
+            found |= dict.fromkeys(full, OVER_START_BUDGET)
         return found
+
+    def _by_room(
+        self, tx: Transaction, devices: Sequence[DeviceId], now: Millis
+    ) -> dict[Millis, Sequence[DeviceId]]:  # fmt: skip
+        """The devices by when there is room for one more start on them: at once for nearly all, who come first."""
+        full = self._full(tx, devices, now)
+        found: dict[Millis, Sequence[DeviceId]] = {
+            now: [one for one in devices if one not in full] if full else devices
+        }
+        for room in sorted(set(full.values())):
+            found[room] = [one for one, at in full.items() if at == room]
+        return found
+
+    def _full(self, tx: Transaction, devices: Sequence[DeviceId], now: Millis) -> dict[DeviceId, Millis]:
+        """Those of the devices that would drop one more start, and when they would not."""
+        return when_full(tx, self._starts, devices, now)
 
     def _add_cards(
         self,
         tx: Transaction,
         activity: Activity,
-        revision: Revision,
-        devices: Sequence[DeviceId],
+        revision: RevisionNumber,
+        starting: Mapping[Millis, Sequence[DeviceId]],
         *,
         more: bool,
         now: Millis,
     ) -> None:
-        if not devices:
-            return
         first = activity.next_card
-        following = CardNumber(first + len(devices))
-        tx.activities.add_cards(activity.activity_id, first, revision.number, devices, now)
-        tx.activities.save(replace(activity, next_card=following))
-        chunks = _chunks(activity.app_id, activity.activity_id, revision.number, first, CardNumber(following - 1), now)
-        tx.outbox.add_chunks([replace(chunk, lane=Lane.LARGE) for chunk in chunks] if more else chunks)
+        chunks: list[Chunk] = []
+        for at, devices in starting.items():
+            if devices:
+                following = CardNumber(first + len(devices))
+                tx.activities.add_cards(activity.activity_id, first, revision, devices, now, at)
+                later = _chunks(activity.app_id, activity.activity_id, revision, first, CardNumber(following - 1), now)
+                chunks += [replace(chunk, due_at=at) for chunk in later] if at != now else later
+                first = following
+        if chunks:
+            tx.activities.save(replace(activity, next_card=first))
+            tx.outbox.add_chunks([replace(chunk, lane=Lane.LARGE) for chunk in chunks] if more else chunks)
+
+
+def when_full(
+    tx: Transaction, budget: StartBudget, devices: Sequence[DeviceId], now: Millis
+) -> dict[DeviceId, Millis]:  # fmt: skip
+    """Those of the devices that would drop one more start, and when they would not."""
+    if not budget.most or not devices:
+        return {}
+    found = tx.activities.starts_of(devices, budget.counts_since(now), budget.most)
+    rooms = {one: budget.room_at(starts, now) for one, starts in found.items()}
+    return {one: room for one, room in rooms.items() if room > now}
 
 
 def _miss(tx: Transaction, plan: Plan, now: Millis) -> None:

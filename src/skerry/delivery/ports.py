@@ -233,8 +233,9 @@ class CardRecords(Protocol):
         started_by: RevisionNumber,
         devices: Sequence[DeviceId],
         now: Millis,
+        starts_at: Millis | None = None,
     ) -> None:
-        """Store new cards in `STARTING`."""
+        """Store new cards in `STARTING`; `starts_at`: their starts do not go out before."""
 
     def card(self, activity_id: ActivityId, number: CardNumber) -> Card | None:
         """One card."""
@@ -255,6 +256,14 @@ class CardRecords(Protocol):
 
     def unlisten(self, activity_id: ActivityId, numbers: Sequence[CardNumber]) -> None:
         """These cards are being started without a channel, though an earlier attempt was to use one."""
+
+    def starts_of(
+        self, devices: Sequence[DeviceId], since: Millis, at_least: int
+    ) -> dict[DeviceId, list[Millis]]:  # fmt: skip
+        """When those of the devices that have at least so many starts after `since` had them, or will have them."""
+
+    def start_again(self, activity_id: ActivityId, numbers: Sequence[CardNumber], now: Millis) -> None:
+        """These cards are being started once more."""
 
     def without_token(self, activity_id: ActivityId, first: CardNumber, last: CardNumber) -> list[SilentCard]:
         """The cards from `first` to `last` that are starting, listen on no channel, and have no token; by number."""

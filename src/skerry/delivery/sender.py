@@ -21,6 +21,7 @@ from skerry.delivery.tally import Tally
 from skerry.delivery.tokenless import NoTokenSettings, Tokenless
 from skerry.domain import payload
 from skerry.domain.activity import Activity, Phase, framing_stamp
+from skerry.domain.budget import StartBudget
 from skerry.domain.card import CardStatus
 from skerry.domain.channel import STORED_FOR, ActivityChannel, Broadcast, StoragePolicy
 from skerry.domain.chunk import CHANNEL, Chunk, ChunkState, Lane, Recipient
@@ -61,6 +62,8 @@ class SenderSettings:
     no_key_delay: float = 60.0
     """When to look again at an app that has no APNs key yet."""
     no_token: NoTokenSettings = field(default_factory=NoTokenSettings)
+    starts: StartBudget = field(default_factory=StartBudget)
+    """That a start which is sent again must not exceed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +139,7 @@ class Sender:
         self._settlement = settlement
         self._channels = channels
         self._settings = settings
-        self._tokenless = Tokenless(settings.no_token)
+        self._tokenless = Tokenless(settings.no_token, settings.starts)
         self._clock = clock
         self._nap = nap
         self._wake = wake
@@ -452,6 +455,7 @@ class Sender:
                 tx.activities.listen(chunk.activity_id, framed.listening, live=False)
             if framed.deaf:
                 tx.activities.unlisten(chunk.activity_id, framed.deaf)
+            self._settlement.come_too_late(tx, chunk, framed.late, self._clock())
             board = bytearray(chunk.verdicts)
             for shipment in framed.shipments:
                 for one in shipment.recipients:
@@ -564,6 +568,8 @@ def _claimed(tx: Transaction, chunk: Chunk) -> Claimed | None:
         return None
     target = activity.channel_target if chunk.is_broadcast else activity.target_of(chunk.first)
     newer = tx.activities.revision(chunk.activity_id, target) if target > chunk.revision else None
+    if revision.kind is RevisionKind.FAREWELL:
+        newer = None  # they have seen updates that came after it was decided on, and must see it last
     if chunk.is_broadcast:
         channels = [one for one in tx.channels.of_activity(chunk.activity_id) if one.carries(revision)]
         return Claimed(chunk, activity, revision, newer, (), channels=channels)

@@ -2,7 +2,7 @@
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from skerry.delivery.ports import Transaction
@@ -18,7 +18,7 @@ from skerry.domain.verdict import Cure, RetryPolicy, Verdict, grown, treat
 
 TOO_LATE = "TooLate"
 """Our word for a start whose time passed before it could be sent: without an APNs key, a way to APNs, or a service, or
-because its activity has ended and begun anew."""
+because its activity ended first: while the start waited for its phone's budget, or to begin anew."""
 
 
 _ACCEPTED = int(Verdict.ACCEPTED)
@@ -114,12 +114,17 @@ class Settlement:
         board = bytearray(chunk.verdicts)
         for number in chunk.open_numbers:
             board[number - chunk.first] = Verdict.NOT_PROCESSED
-            card = tx.activities.card(chunk.activity_id, number)
-            if card is not None and card.started_by == chunk.revision:
-                _save_fate(tx, chunk.app_id, card, refuse_start(card, TOO_LATE, now), now)
+        self.come_too_late(tx, chunk, chunk.open_numbers, now)
         settled = replace(chunk, verdicts=bytes(board), state=ChunkState.SETTLED)
         self._save(tx, settled, now)
         return settled
+
+    def come_too_late(self, tx: Transaction, chunk: Chunk, numbers: Iterable[CardNumber], now: Millis) -> None:
+        """These cards of a start are not started any more."""
+        for number in numbers:
+            card = tx.activities.card(chunk.activity_id, number)
+            if card is not None and card.started_by == chunk.revision:
+                _save_fate(tx, chunk.app_id, card, refuse_start(card, TOO_LATE, now), now)
 
     def resolve_unknown(self, tx: Transaction, chunk: Chunk, now: Millis) -> bool:
         """Starts without an answer, a while later: what the device has reported since decides (invariant 4).

@@ -12,7 +12,9 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from skerry.delivery.planner import when_full
 from skerry.delivery.ports import Transaction
+from skerry.domain.budget import StartBudget
 from skerry.domain.card import NO_TOKEN
 from skerry.domain.chunk import Chunk, ChunkState
 from skerry.domain.desired import NoToken, Standing
@@ -41,8 +43,11 @@ class NoTokenSettings:
 class Tokenless:
     """Sets a timer for each chunk of starts, and decides when it is due."""
 
-    def __init__(self, settings: NoTokenSettings, *, jitter: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self, settings: NoTokenSettings, starts: StartBudget, *, jitter: Callable[[], float] = random.random
+    ) -> None:
         self._settings = settings
+        self._starts = starts
         self._jitter = jitter
 
     def watch(self, tx: Transaction, chunk: Chunk, now: Millis) -> None:
@@ -68,7 +73,9 @@ class Tokenless:
             if chunk.verdicts[one.number - chunk.first] == Verdict.ACCEPTED
         ]
         again = policy is NoToken.AGAIN and chunk.attempt < self._settings.most
-        repeated = {one.number for one in silent if again and not one.may_have_reported}
+        waiting = [one for one in silent if again and not one.may_have_reported]
+        full = when_full(tx, self._starts, [one.device_id for one in waiting], now)
+        repeated = [one.number for one in waiting if one.device_id not in full]
         lost = [one for one in silent if one.number not in repeated]
         if lost:
             tx.activities.lose_starts(chunk.activity_id, [one.number for one in lost], NO_TOKEN)
@@ -78,6 +85,7 @@ class Tokenless:
                 Event(chunk.app_id, EventKind.CARD_LOST, now, chunk.activity_id, one.number, one.device_id, body)
             )
         if repeated:
+            tx.activities.start_again(chunk.activity_id, repeated, now)
             board = bytearray(chunk.verdicts)
             for number in repeated:
                 board[number - chunk.first] = Verdict.RETRY

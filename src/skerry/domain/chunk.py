@@ -131,6 +131,8 @@ class Recipient(Struct, frozen=True, gc=False):
     """Understands `input-push-token` and channels: iOS 18 and later."""
     on_channel: bool = False
     """Was started on the activity's channel."""
+    held: bool = False
+    """Its start had to wait for the device's budget."""
 
 
 @dataclass(frozen=True, slots=True)

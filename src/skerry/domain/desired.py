@@ -12,7 +12,7 @@ import msgspec
 
 from skerry.domain.activity import Activity, Phase
 from skerry.domain.audience import Audience
-from skerry.domain.budget import Meter
+from skerry.domain.budget import Meter, OverBudget
 from skerry.domain.ids import ActivityId, GroupId, Millis, RevisionNumber, Seconds
 
 QUIET_ALERT: Final = b'{"title":"","body":""}'
@@ -87,6 +87,8 @@ class Policies:
     """None: as the service says."""
     no_token_after: Millis | None = None
     """After the start; None: as the service says."""
+    start_budget: OverBudget | None = None
+    """None: as the service says."""
 
     def dismissal(self, now: Millis) -> Seconds | None:
         """When cards leave the Lock Screen of an activity that ends by itself now; None: as iOS sees fit."""

@@ -48,6 +48,8 @@ class ActivityReceipt:
     activity: Activity
     names: tuple[GroupId, ...]
     cards: Mapping[CardStatus, int]
+    held_starts: int = 0
+    """Cards among the starting whose start waits for room in the phone's start budget."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,9 @@ class CardReceipt:
     verdict: Verdict | None
     """What became of that revision on it; None: nothing is on its way, or the record is past its retention."""
     reason: str | None
-    """Apple's reason for a refusal, or why the card is over."""
+    """Apple's reason for a refusal, or why the card is over, or why its start waits."""
+    starts_at: Millis | None = None
+    """When its start goes out, where that waits."""
 
 
 @dataclass(frozen=True, slots=True)

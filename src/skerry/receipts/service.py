@@ -191,4 +191,5 @@ def _phone(tx: Transaction, activity: Activity, device: Device) -> Phone:
 
 def _receipt(tx: Transaction, activity: Activity) -> ActivityReceipt:
     names = tx.activities.names(activity.activity_id)
-    return ActivityReceipt(activity, tuple(names), tx.activity_receipts.statuses(activity.activity_id))
+    statuses, held = tx.activity_receipts.statuses(activity.activity_id)
+    return ActivityReceipt(activity, tuple(names), statuses, held)

@@ -333,8 +333,10 @@ cards = Table(
     Column("reason", Text),
     Column("created_at", Integer, nullable=False),
     Column("on_channel", Integer, nullable=False, server_default=text("0")),
+    Column("starts_at", Integer),  # when its newest start goes out; NULL: the app has begun it by itself
     PrimaryKeyConstraint("activity_id", "number"),
-    Index("ix_cards_device_id", "device_id", "activity_id"),
+    # With all that counting a device's starts needs.
+    Index("ix_cards_device_id", "device_id", "activity_id", "number", "starts_at"),
     Index("ix_cards_token", "token", sqlite_where=text("token IS NOT NULL")),
     # Swiped away, or given up without an answer: whom a later revision may start again.
     Index(

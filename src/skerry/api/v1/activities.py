@@ -10,6 +10,7 @@ import msgspec
 from skerry.api.v1.audiences import read_audience
 from skerry.api.v1.reading import Body, moment, object_bytes, refused, seconds, text
 from skerry.domain.activity import Activity, End, Phase
+from skerry.domain.budget import OverBudget
 from skerry.domain.card import CardStatus
 from skerry.domain.desired import Desired, NoToken, Policies, Priority, Routing, ScriptPhase, Swipe
 from skerry.domain.ids import GroupId, Millis
@@ -75,6 +76,7 @@ class PutBody(Body):
     late_joiners: bool = True
     no_token: Literal["wait", "lost", "again"] | None = None
     no_token_after: timedelta | None = None
+    start_budget: Literal["hold", "refuse"] | None = None
 
 
 class EndBody(Body):
@@ -200,6 +202,7 @@ def _policies(body: PutBody) -> Policies:
         no_token=None if body.no_token is None else NoToken(body.no_token),
         no_token_after=_millis(body.no_token_after, "no_token_after"),
         dismiss_after=_millis(body.dismiss_after, "dismiss_after"),
+        start_budget=None if body.start_budget is None else OverBudget(body.start_budget),
     )
 
 
@@ -299,6 +302,7 @@ def shown(receipt: ActivityReceipt, extra: Mapping[str, Any]) -> dict[str, Any]:
         "attributes": _raw(activity.attributes),
         "state": _raw(activity.state),
         "cards": {status.name.lower(): receipt.cards.get(status, 0) for status in CardStatus},
+        "held_starts": receipt.held_starts,
         "created_at": activity.created_at,
         "ends_at": None if activity.ends_at is None else activity.ends_at * 1000,
         "ended_at": activity.ended_at,
@@ -321,8 +325,11 @@ def shown_revision(receipt: RevisionReceipt) -> dict[str, Any]:
     }
 
 
-def shown_card(receipt: CardReceipt) -> dict[str, Any]:
-    """A card: whether the phone shows what it should, and if not, why."""
+def shown_card(receipt: CardReceipt, high_priority_left: int | None) -> dict[str, Any]:
+    """A card: whether the phone shows what it should, and if not, why.
+
+    `high_priority_left`: of the activity, whose cards all get the same pushes.
+    """
     return {
         "number": receipt.number,
         "installation_id": receipt.installation_id,
@@ -331,10 +338,12 @@ def shown_card(receipt: CardReceipt) -> dict[str, Any]:
         "revision": receipt.target,
         "verdict": None if receipt.verdict is None else receipt.verdict.name.lower(),
         "reason": receipt.reason,
+        "starts_at": receipt.starts_at,
+        "high_priority_left": None if receipt.status.is_over else high_priority_left,
     }
 
 
-def shown_timeline(timeline: Timeline) -> dict[str, Any]:
+def shown_timeline(timeline: Timeline, high_priority_left: int | None) -> dict[str, Any]:
     """What happened; and where a phone was asked for, whether it is there and if not, why."""
     shown: dict[str, Any] = {
         "events": [one.event.described() | _on_phone(one.on_phone) for one in timeline.entries],
@@ -342,7 +351,7 @@ def shown_timeline(timeline: Timeline) -> dict[str, Any]:
     }
     phone = timeline.phone
     if phone is not None:
-        card = None if phone.card is None else shown_card(phone.card)
+        card = None if phone.card is None else shown_card(phone.card, high_priority_left)
         reason = phone.reason if phone.card is None else phone.card.reason
         shown["phone"] = {"installation_id": phone.installation_id, "card": card, "reason": reason}
     return shown

@@ -112,7 +112,9 @@ class ActivityHandlers:
             raise refused("limit", "is out of bounds", f"send a number from 1 to {MOST_PER_PAGE}")
         page = await self._services.receipts.cards(receipt.activity, after=CardNumber(after), maximum=limit)
         following = page.items[-1].number if page.more else None
-        return _json({"cards": [forms.shown_card(one) for one in page.items], "next_after": following})
+        standing = await self._services.receipts.standing(receipt.activity)
+        left = None if standing is None else self._services.desired.high_priority_left(standing)
+        return _json({"cards": [forms.shown_card(one, left) for one in page.items], "next_after": following})
 
     async def timeline(self, request: Request) -> Response:
         """What happened, page by page; seen from one phone where it is asked for."""
@@ -128,7 +130,9 @@ class ActivityHandlers:
         )
         if found is None:
             raise not_found(f"there is no installation {installation!r}", "it has never reported, or has been erased")
-        return _json(forms.shown_timeline(found))
+        standing = await self._services.receipts.standing(receipt.activity) if found.phone is not None else None
+        left = None if standing is None else self._services.desired.high_priority_left(standing)
+        return _json(forms.shown_timeline(found, left))
 
     async def _found(self, request: Request) -> ActivityReceipt:
         app_id = (await self._intake.principal(request)).app.app_id

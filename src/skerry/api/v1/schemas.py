@@ -74,6 +74,11 @@ PUT: Schema = (
             " `activities.no_token` explains it, and holds where this is left out. `again` may show a second card."
         },
         no_token_after=DURATION,
+        start_budget={"enum": ["hold", "refuse"]}
+        | {
+            "description": "What becomes of a start that its phone would drop, since it has had too many in a short"
+            " time; left out: as the setting `activities.start_budget` says."
+        },
     )
     | _CLOSED
     | {"dependentRequired": {"end_after": ["phases"]}}
@@ -108,6 +113,8 @@ ACTIVITY = fields(
     attributes=either(OBJECT, NULL),
     state=either(OBJECT, NULL),
     cards=COUNTED,
+    held_starts=COUNT
+    | {"description": "Of the starting cards: whose start waits for room in the phone's start budget."},
     created_at=MOMENT,
     ends_at=either(MOMENT, NULL),
     ended_at=either(MOMENT, NULL),
@@ -138,6 +145,9 @@ CARD = fields(
     revision=COUNT,
     verdict=either(text(32), NULL),
     reason=either(text(256), NULL),
+    starts_at=either(MOMENT, NULL) | {"description": "When its start goes out, where that has to wait."},
+    high_priority_left=either(COUNT, NULL)
+    | {"description": "Pushes at priority 10 that the phone is trusted to bear now; null where the card is over."},
 )
 CARDS = fields(("cards", "next_after"), cards=items(CARD), next_after=either(COUNT, NULL))
 TIMELINE = fields(

@@ -1,15 +1,16 @@
 """What became of activities, card by card: read for people, at any size."""
 
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 import msgspec
 
 from skerry.domain.activity import Activity
+from skerry.domain.budget import START_BUDGET
 from skerry.domain.card import CardStatus
 from skerry.domain.chunk import CHUNK_SIZE, count_verdicts
-from skerry.domain.ids import ActivityId, AppId, CardNumber, DeviceId, RevisionNumber
+from skerry.domain.ids import ActivityId, AppId, CardNumber, DeviceId, Millis, RevisionNumber
 from skerry.domain.receipt import CardReceipt, RevisionReceipt
 from skerry.domain.revision import RevisionKind
 from skerry.domain.timeline import OnPhone
@@ -21,7 +22,9 @@ NEWEST = f"""
     WHERE app_id = ?1 AND (?2 OR phase = 1) ORDER BY created_at DESC, activity_id DESC LIMIT ?3
 """
 
-STATUSES = "SELECT status, count(*) FROM cards WHERE activity_id = ? GROUP BY status"
+STATUSES = """
+    SELECT status, count(*), count(*) FILTER (WHERE starts_at > ?2) FROM cards WHERE activity_id = ?1 GROUP BY status
+"""
 
 REVISIONS = """
     SELECT number, kind, timestamp, created_at, priority,
@@ -50,6 +53,7 @@ MISSES = """
 CARDS = f"""
     WITH shown AS (
         SELECT cards.activity_id, cards.number, cards.device_id, cards.status, cards.reason,
+            iif(cards.status = {int(CardStatus.STARTING)} AND cards.starts_at > ?7, cards.starts_at, NULL) AS starts_at,
             CASE WHEN cards.number < ?2 THEN ?3 WHEN ?4 > cards.started_by THEN ?4 ELSE cards.started_by END AS target
         FROM cards WHERE cards.activity_id = ?1 AND cards.number > ?5 ORDER BY cards.number LIMIT ?6
     )
@@ -59,7 +63,8 @@ CARDS = f"""
          WHERE chunks.activity_id = ?1 AND chunks.revision = shown.target
            AND chunks.first BETWEEN shown.number - {CHUNK_SIZE - 1} AND shown.number AND chunks.last >= shown.number
          ORDER BY chunks.chunk_id DESC LIMIT 1),
-        coalesce(shown.reason, rejections.reason)
+        CASE WHEN shown.starts_at THEN '{START_BUDGET}' ELSE coalesce(shown.reason, rejections.reason) END,
+        shown.starts_at
     FROM shown
     LEFT JOIN devices ON devices.device_id = shown.device_id
     LEFT JOIN users ON users.user_id = devices.user_id
@@ -99,17 +104,20 @@ LAST_MISSED = """
 class ActivityReceiptRecords:
     """`receipts.ports.ActivityReceiptRecords` on SQLite."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, clock: Callable[[], Millis]) -> None:
         self._connection = connection
+        self._clock = clock
 
     def newest(self, app_id: AppId, limit: int, *, ended: bool) -> list[Activity]:
         """An app's activities, the newest first, with or without ended ones."""
         rows = self._connection.execute(NEWEST, (app_id, ended, limit)).fetchall()
         return [read_activity(row) for row in rows]
 
-    def statuses(self, activity_id: ActivityId) -> dict[CardStatus, int]:
-        """How many cards are in which state."""
-        return {CardStatus(status): count for status, count in self._connection.execute(STATUSES, (activity_id,))}
+    def statuses(self, activity_id: ActivityId) -> tuple[dict[CardStatus, int], int]:
+        """How many cards are in which state; and how many of the starting wait for room in a start budget."""
+        rows = self._connection.execute(STATUSES, (activity_id, self._clock())).fetchall()
+        held = sum(held for status, _, held in rows if status == CardStatus.STARTING)
+        return {CardStatus(status): count for status, count, _ in rows}, held
 
     def revision(self, activity_id: ActivityId, number: RevisionNumber) -> RevisionReceipt | None:
         """One revision; None: it is not there (any more)."""
@@ -151,6 +159,7 @@ class ActivityReceiptRecords:
                 activity.newest_state,
                 after,
                 limit,
+                self._clock(),
             ),
         ).fetchall()
         return [_card(row) for row in rows]
@@ -189,6 +198,6 @@ class ActivityReceiptRecords:
 
 
 def _card(row: tuple[Any, ...]) -> CardReceipt:
-    number, installation_id, ext_id, status, target, verdict, reason = row
+    number, installation_id, ext_id, status, target, verdict, reason, starts_at = row
     found = None if not verdict else Verdict(verdict[0])
-    return CardReceipt(number, installation_id, ext_id, CardStatus(status), target, found, reason)
+    return CardReceipt(number, installation_id, ext_id, CardStatus(status), target, found, reason, starts_at)

@@ -28,8 +28,8 @@ ADD = """
 
 # Device ids as a JSON array; their places in it give the numbers.
 ADD_MANY = f"""
-    INSERT INTO cards (activity_id, number, device_id, status, started_by, created_at)
-    SELECT ?, ? + key, value, {int(CardStatus.STARTING)}, ?, ? FROM json_each(?)
+    INSERT INTO cards (activity_id, number, device_id, status, started_by, created_at, starts_at)
+    SELECT ?, ? + key, value, {int(CardStatus.STARTING)}, ?, ?, ? FROM json_each(?)
 """
 
 GET = f"SELECT {_COLUMNS} FROM cards WHERE activity_id = ? AND number = ?"
@@ -96,6 +96,26 @@ WITHOUT_TOKEN = f"""
 LOSE_STARTS = f"""
     UPDATE cards SET status = {int(CardStatus.LOST)}, reason = ?3
     WHERE activity_id = ?1 AND number IN (SELECT value FROM json_each(?2))
+"""
+
+# From the index alone, device by device: nearly all have had few starts, and nothing leaves SQLite for them.
+OFTEN_STARTED = """
+    SELECT json_group_array(wanted.value) FROM json_each(?1) AS wanted
+    WHERE (
+        SELECT count(*) FROM cards INDEXED BY ix_cards_device_id
+        WHERE cards.device_id = wanted.value AND cards.starts_at > ?2
+    ) >= ?3
+"""
+
+STARTS_OF = """
+    SELECT json_group_array(json_array(cards.device_id, cards.starts_at))
+    FROM json_each(?1) AS wanted
+    CROSS JOIN cards INDEXED BY ix_cards_device_id ON cards.device_id = wanted.value
+    WHERE cards.starts_at > ?2
+"""
+
+START_AGAIN = """
+    UPDATE cards SET starts_at = ?3 WHERE activity_id = ?1 AND number IN (SELECT value FROM json_each(?2))
 """
 
 LISTEN = f"""
@@ -173,6 +193,8 @@ STARTABLE_AGAIN = f"""
     LIMIT 1
 """
 
+_starts = msgspec.json.Decoder(list[tuple[DeviceId, Millis]])
+
 _silent = msgspec.json.Decoder(list[tuple[CardNumber, DeviceId, int]])
 
 _device_ids = msgspec.json.Decoder(set[int])
@@ -210,9 +232,11 @@ class CardRecords:
         started_by: RevisionNumber,
         devices: Sequence[DeviceId],
         now: Millis,
+        starts_at: Millis | None = None,
     ) -> None:
-        """Store new cards in `STARTING`, numbered from `first` in the order of `devices`."""
-        self._connection.execute(ADD_MANY, (activity_id, first, started_by, now, _json(devices)))
+        """Store new cards in `STARTING`, numbered from `first` in the order of `devices`; `starts_at`: not before."""
+        values = (activity_id, first, started_by, now, now if starts_at is None else starts_at, _json(devices))
+        self._connection.execute(ADD_MANY, values)
 
     def card(self, activity_id: ActivityId, number: CardNumber) -> Card | None:
         """One card."""
@@ -305,6 +329,23 @@ class CardRecords:
     def unlisten(self, activity_id: ActivityId, numbers: Sequence[CardNumber]) -> None:
         """These cards are being started without a channel, though an earlier attempt was to use one."""
         self._connection.execute(UNLISTEN, (activity_id, _json(numbers)))
+
+    def starts_of(
+        self, devices: Sequence[DeviceId], since: Millis, at_least: int
+    ) -> dict[DeviceId, list[Millis]]:  # fmt: skip
+        """When those of the devices that have at least so many starts after `since` had them, or will have them."""
+        (often,) = self._connection.execute(OFTEN_STARTED, (_json(devices), since, at_least)).fetchone()
+        found: dict[DeviceId, list[Millis]] = {}
+        if often == "[]":
+            return found
+        (text,) = self._connection.execute(STARTS_OF, (often, since)).fetchone()
+        for device_id, starts_at in _starts.decode(text):
+            found.setdefault(device_id, []).append(starts_at)
+        return found
+
+    def start_again(self, activity_id: ActivityId, numbers: Sequence[CardNumber], now: Millis) -> None:
+        """These cards are being started once more."""
+        self._connection.execute(START_AGAIN, (activity_id, _json(numbers), now))
 
     def without_token(self, activity_id: ActivityId, first: CardNumber, last: CardNumber) -> list[SilentCard]:
         """The cards from `first` to `last` that are starting, listen on no channel, and have no token; by number."""

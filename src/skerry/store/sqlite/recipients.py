@@ -30,7 +30,8 @@ _DEVICE = f"""
 START_RECIPIENTS = f"""
     SELECT json_group_array(json_object(
         'number', cards.number, 'device_id', cards.device_id, 'status', cards.status,
-        'on_channel', cards.on_channel, 'token', coalesce(typed.token, untyped.token), {_DEVICE}))
+        'on_channel', cards.on_channel, 'held', coalesce(cards.starts_at > cards.created_at, 0),
+        'token', coalesce(typed.token, untyped.token), {_DEVICE}))
     FROM cards
     LEFT JOIN devices ON devices.device_id = cards.device_id
     LEFT JOIN start_tokens AS typed

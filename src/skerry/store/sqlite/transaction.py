@@ -155,4 +155,4 @@ class SqliteTransaction:
     @cached_property
     def activity_receipts(self) -> ActivityReceiptRecords:
         """What became of activities, card by card."""
-        return ActivityReceiptRecords(self.connection)
+        return ActivityReceiptRecords(self.connection, self._clock)
