@@ -6,8 +6,8 @@ Cards that are there have no such time: for the length of one window their devic
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0010"
-down_revision = "0009"
+revision = "0009"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 
