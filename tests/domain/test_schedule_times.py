@@ -54,7 +54,7 @@ def test_a_moment_is_itself() -> None:
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (OutdatedError("x"), "outdated"),
+        (OutdatedError(1, 2), "outdated"),
         (UnknownSegmentError("vip"), "segment_not_found"),
         (RefusedError("x"), "refused"),
     ],
