@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from virtual_world import FINE, Apple, Mishap, VirtualService, stepped_service
+from virtual_world import FINE, Apple, Directory, Mishap, VirtualService, stepped_service
 
 from skerry.domain.activity import End
 from skerry.domain.audience import Audience
 from skerry.domain.desired import Desired, Policies, Routing, Swipe
-from skerry.domain.ids import GroupId, Millis
-from skerry.domain.push import Outcome, Outcomes, PushBatch, Rejected, Route
+from skerry.domain.ids import AppId, GroupId, Millis
+from skerry.domain.push import Environment, Outcome, Outcomes, PushBatch, Rejected, Route
 from skerry.simulator.phone.card import Card
 from skerry.simulator.phone.reports import ReportPolicy, ReportRule
 from skerry.simulator.phone.rules import PhoneRules
@@ -108,14 +108,24 @@ async def test_a_start_that_waits_while_its_run_ends_goes_out_with_the_end_behin
     assert [card.is_running for card in phone.cards] == [False]
 
 
-async def test_a_clock_that_jumps_while_a_start_is_on_its_way_has_it_sent_once(service: VirtualService) -> None:
+async def test_a_clock_that_jumps_while_a_start_is_on_its_way_has_it_sent_once(
+    service: VirtualService, monkeypatch: pytest.MonkeyPatch
+) -> None:
     service.world.add_phones(1)
     await service.quiet()
+    ask = Directory.default_environment
+
+    async def after_a_jump(directory: Directory, app_id: AppId) -> Environment:
+        """Asked when the chunk is leased, and nothing says yet that its starts are in flight."""
+        monkeypatch.undo()
+        service.world.advance(3_600.0)
+        service.wake()
+        for _ in range(300):  # turns enough for anybody to take the chunk for abandoned
+            await asyncio.sleep(0)
+        return await ask(directory, app_id)
+
+    monkeypatch.setattr(Directory, "default_environment", after_a_jump)
     await put(service)
-    while not (await service.store.read(lambda tx: tx.outbox.depth(service.now()))).leased:
-        await asyncio.sleep(0)
-    service.world.advance(3_600.0)
-    service.wake()
     await pass_minutes(service, 10)
     assert service.apple.counts["start"] == 1
 
@@ -154,13 +164,13 @@ async def test_a_swipe_that_counts_for_a_time_is_not_forgotten_without_a_revisio
 class ReplacingApple(Apple):
     """Before it has looked at the first start, the phone gets a new start token and the app has said so."""
 
-    async def send(self, route: Route, batch: PushBatch) -> Outcomes:
+    async def send(self, route: Route, batch: PushBatch, outcomes: Outcomes | None = None) -> Outcomes:
         if not self.counts:
             (phone,) = self.world.phones.values()
             self.world.act(phone.id, lambda one, now: one.rotate_start_token(now))
             assert isinstance(self.world.reporter, VirtualService)
             await self.world.reporter.take_reports()
-        return await super().send(route, batch)
+        return await super().send(route, batch, outcomes)
 
 
 async def test_a_start_whose_token_was_replaced_on_its_way_goes_to_the_new_one(tmp_path: Path) -> None:

@@ -103,8 +103,8 @@ async def test_a_phone_that_is_swiped_says_so(tmp_path: Path) -> None:
 class Refusing(Apple):
     """Refuses every update, and says why."""
 
-    async def send(self, route: Route, batch: PushBatch) -> Outcomes:
-        outcomes = await super().send(route, batch)
+    async def send(self, route: Route, batch: PushBatch, outcomes: Outcomes | None = None) -> Outcomes:
+        outcomes = await super().send(route, batch, outcomes)
         if b'"update"' in batch.body:
             for place in range(len(batch.tokens)):
                 outcomes.codes[place] = Outcome.REJECTED
