@@ -508,7 +508,7 @@ def _claimed(tx: Transaction, chunk: Chunk) -> Claimed | None:
     target = activity.channel_target if chunk.is_broadcast else activity.target_of(chunk.first)
     newer = tx.activities.revision(chunk.activity_id, target) if target > chunk.revision else None
     if chunk.is_broadcast:
-        channels = [one for one in tx.channels.of_activity(chunk.activity_id) if one.carries(revision)]
+        channels = [one for one in tx.channels.of_activity(chunk.activity_id) if one.carries(revision, activity)]
         return Claimed(chunk, activity, revision, newer, (), channels=channels)
     if revision.kind is not RevisionKind.START:
         return Claimed(chunk, activity, revision, newer, tx.outbox.card_recipients(chunk))
