@@ -197,3 +197,17 @@ async def test_a_swipe_that_is_told_after_the_revision_that_revokes_it_is_revoke
     assert running(service) == []
     await service.pass_time(30.0)
     assert [card.content_state for card in running(service)] == [b'{"n":2}']
+
+
+@pytest.mark.parametrize("routing", [Routing.TOKENS, Routing.CHANNEL])
+async def test_a_clock_that_is_set_back_keeps_no_update_from_a_card_that_was_started_before(
+    service: VirtualService, routing: Routing
+) -> None:
+    service.world.add_phones(1, policy=ReportPolicy(update_token=ReportRule(delay_s=30.0)))
+    await service.quiet()
+    await put(service, routing=routing)
+    await service.quiet()
+    service.skew = -3_600.0
+    await put(service, 2, routing=routing)
+    await pass_minutes(service, 70)
+    assert [card.content_state for card in running(service)] == [b'{"n":2}']

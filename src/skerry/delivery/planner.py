@@ -173,7 +173,7 @@ class Planner:
             return
         chunks = _chunks(activity.app_id, activity.activity_id, revision.number, first, last, now)
         channels = tx.channels.of_activity(activity.activity_id)
-        if any(one.carries(revision) for one in channels):
+        if any(one.carries(revision, activity) for one in channels):
             chunks += _chunks(activity.app_id, activity.activity_id, revision.number, CHANNEL, CHANNEL, now)
         if channels and revision.kind is RevisionKind.END:
             tx.channels.retire(activity.activity_id, Millis(revision.created_at + LINGERS_FOR))

@@ -571,7 +571,7 @@ def _claimed(tx: Transaction, chunk: Chunk) -> Claimed | None:
     if revision.kind is RevisionKind.FAREWELL:
         newer = None  # they have seen updates that came after it was decided on, and must see it last
     if chunk.is_broadcast:
-        channels = [one for one in tx.channels.of_activity(chunk.activity_id) if one.carries(revision)]
+        channels = [one for one in tx.channels.of_activity(chunk.activity_id) if one.carries(revision, activity)]
         return Claimed(chunk, activity, revision, newer, (), channels=channels)
     if revision.kind is not RevisionKind.START:
         return Claimed(chunk, activity, revision, newer, tx.outbox.card_recipients(chunk))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import Final
 
+from skerry.domain.activity import Activity
 from skerry.domain.ids import ActivityId, AppId, CardNumber, ChannelId, Millis
 from skerry.domain.push import Environment, Rejected
 from skerry.domain.revision import Revision, RevisionKind
@@ -60,16 +61,20 @@ class ActivityChannel:
     closed_at: Millis | None = None
     """When a renewal began: newer cards listen on a newer channel."""
 
-    def carries(self, revision: Revision) -> bool:
+    def carries(self, revision: Revision, activity: Activity) -> bool:
         """Whether its listeners must get this revision: one of its own run that came after it was made.
 
-        Whoever was started on it before that was started with the newest state. A farewell is for channels that a
+        Whoever was started on it before that was started with the newest state; so an older revision is not for them,
+        and the newest one, whatever clocks say that have been set back since, is. A farewell is for channels that a
         renewal has closed.
         """
         if revision.kind is RevisionKind.FAREWELL:
             return self.closed_at is not None and self.closed_at <= revision.created_at
-        over = revision.created_at if self.delete_at is None else self.delete_at - LINGERS_FOR
-        return self.created_at <= revision.created_at <= over
+        if revision.number <= activity.end_revision:
+            newest, own = revision.kind is RevisionKind.END, self.first_card < activity.first_card
+        else:
+            newest, own = revision.number == activity.newest_state, self.first_card == activity.first_card
+        return own and (newest or self.created_at <= revision.created_at)
 
 
 @dataclass(frozen=True, slots=True)
