@@ -102,6 +102,19 @@ async def test_more_than_may_wait_are_told_to_come_back(
     assert await update(service, 4, "b")
 
 
+async def test_a_batch_whose_caller_has_gone_is_sent(service: VirtualService) -> None:
+    lines = [Line(GroupId(f"order-{number}"), b"1") for number in range(5)]
+    call = asyncio.create_task(service.batches.carry_out(service.app_id, lines, str))
+    await asyncio.sleep(0)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    while set((await shown(service)).values()) != {(1, b"1")}:
+        await asyncio.sleep(0.01)
+    await service.quiet()
+    assert [service.apple.counts[f"80{number:062x}"] for number in range(5)] == [1] * 5
+
+
 async def test_an_update_whose_caller_has_gone_stands(service: VirtualService) -> None:
     calls = [asyncio.create_task(update(service, number, "a")) for number in range(5)]
     await asyncio.sleep(0)

@@ -5,6 +5,8 @@ all that it can come to, which is nearly always, it shares its statements with t
 `DesiredState`, one after the other.
 """
 
+import asyncio
+import contextvars
 from collections.abc import Callable, Sequence
 
 from skerry.activities.desired_state import DesiredState, DesiredStateSettings
@@ -47,6 +49,7 @@ class Batches:
         self._desired = desired
         self._settings = settings
         self._clock = clock
+        self._tasks: set[asyncio.Task[str]] = set()
 
     async def carry_out(
         self,
@@ -77,6 +80,13 @@ class Batches:
                 write=str, read=str,
             )  # fmt: skip
 
+        # In a task of its own: a caller who goes away meanwhile does not keep what is on disk from being sent.
+        task = asyncio.create_task(self._carry_out(work, plans), context=contextvars.Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
+
+    async def _carry_out(self, work: Callable[[Transaction], str], plans: Sequence[Planned]) -> str:
         answer = await self._store.write(work)
         for planned in plans:
             self._delivery.send_round(planned)
