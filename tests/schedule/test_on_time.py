@@ -216,6 +216,15 @@ class TestLate:
         assert [one[:3] for one in sent(service)] == [("update", 3, "goal 3")]
         assert await told(service) == [("schedule.done", "changed")] * 3
 
+    async def test_an_overtaken_script_does_not_ring_for_its_phases(self, service: VirtualService) -> None:
+        await put(service, wish(0))
+        sent(service)
+        loud = (ScriptPhase(state(1), after=Millis(10 * MINUTE * 1000), alert=alert("phase 1")),)
+        await schedule(service, update(7, phases=loud, end_after=None), MINUTE)
+        await schedule(service, update(8, alert=alert("goal")), 30 * MINUTE)
+        await down(service, HOUR)
+        assert [one[:3] for one in sent(service)] == [("update", 8, "goal")]
+
     async def test_a_start_is_still_sent_within_its_limit(self, service: VirtualService) -> None:
         await schedule(service, wish(0), HOUR)
         await down(service, 2 * HOUR)

@@ -148,7 +148,7 @@ class ScheduleKeeper:
         if activity is None or activity.phase is not Phase.RUNNING:
             self._check_start(change, wanted, overtaking, now)
         if overtaking:
-            wanted = replace(wanted, alert=None, important=False)
+            wanted = _quiet(wanted)
         return self._desired.put_within(tx, change.app_id, wanted, now, since=change.at)
 
     def _check_start(self, change: ScheduledChange, wanted: Desired, overtaking: set[Action], now: Millis) -> None:
@@ -185,6 +185,12 @@ class ScheduleKeeper:
         if activity is not None and tx.scripts.get(activity_id) is not None:
             tx.events.add(script_failed(activity.app_id, activity_id, self._clock(), problem.code, problem.detail))
         tx.scripts.remove(activity_id)
+
+
+def _quiet(desired: Desired) -> Desired:
+    """The same without a sound: so it is superseded as long as it is unsent."""
+    phases = tuple(replace(phase, alert=None) for phase in desired.phases)
+    return replace(desired, alert=None, important=False, phases=phases)
 
 
 def _next_due(tx: Transaction) -> Millis | None:
