@@ -50,7 +50,7 @@ def listening(host: str, port: int) -> Generator[socket.socket]:
 def settle_in() -> None:
     """Tell the garbage collector that what there is now stays: it need not look at it again and again.
 
-    To be called once, when the process has all that it runs with. Modules, types and settings are some 200,000 objects,
+    To be called once, when the process has all that it runs with. Modules, types and settings are some 90,000 objects,
     and each full collection went through all of them, on the event loop: 60 to 80 ms during which nothing else happens.
     What is made from now on is looked through less often, too: nearly all of it goes by itself, without a cycle.
     """
