@@ -334,7 +334,7 @@ class VirtualService:
             while self.world.tick():
                 pass
             self.wake()
-            if not self.reports and not await self._is_busy():
+            if not await self._is_busy() and not self.reports:  # in this order: some may come while it is asked
                 return
             await asyncio.sleep(0)
         raise RestlessError(await self.store.read(self._to_be_done))
