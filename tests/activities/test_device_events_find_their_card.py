@@ -64,8 +64,8 @@ class RecordedDelivery:
     def plan_card(self, tx: SqliteTransaction, activity: Activity, card: Card, floor: Seconds) -> None:
         self.cards.append((card.device_id, activity.target_of(card.number), floor))
 
-    def was_planned(self, tx: SqliteTransaction, activity: Activity, number: CardNumber) -> bool:
-        return any(first <= number <= last for _, first, last in self.revisions[-1:])
+    def started_with_newest(self, tx: SqliteTransaction, activity: Activity, card: Card) -> bool:
+        return not any(first <= card.number <= last for _, first, last in self.revisions[-1:])
 
     def was_delivered(self, tx: SqliteTransaction, activity: Activity, number: CardNumber) -> bool:
         return self.delivered

@@ -46,13 +46,14 @@ def goes_wrong(service: VirtualService, **script: list[Mishap]) -> None:
     service.apple.script = script
 
 
-async def put(service: VirtualService, number: int = 1, **policies: Any) -> None:
+async def put(service: VirtualService, number: int = 1, *, alert: bytes | None = None, **policies: Any) -> None:
     wish = Desired(
         group_id=GROUP,
         state=b'{"n":%d}' % number,
         attributes_type="Match",
         attributes=b"{}",
         audience=Audience(everyone=True),
+        alert=alert,
         policies=Policies(**{"routing": Routing.TOKENS, **policies}),
     )
     await service.desired.put(service.app_id, wish)
@@ -211,3 +212,19 @@ async def test_a_clock_that_is_set_back_keeps_no_update_from_a_card_that_was_sta
     await put(service, 2, routing=routing)
     await pass_minutes(service, 70)
     assert [card.content_state for card in running(service)] == [b'{"n":2}']
+
+
+async def test_an_alert_that_waited_does_not_bring_an_older_state_back(service: VirtualService) -> None:
+    """Though the newest revision has been stamped anew for another phone, and so the one before it, just below."""
+    service.world.add_phones(2)
+    await service.quiet()
+    await put(service)
+    await pass_minutes(service, 1)
+    overloaded = Mishap(Outcome.REJECTED, arrives=False, rejected=Rejected(500, "InternalServerError"))
+    too_many = Mishap(Outcome.REJECTED, arrives=False, rejected=Rejected(429, "TooManyRequests"))
+    goes_wrong(service, update=[overloaded, FINE, FINE, too_many])
+    await put(service, 2, alert=b'{"title":"Goal","body":"2"}')
+    await service.quiet()
+    await put(service, 3)
+    await pass_minutes(service, 20)
+    assert [card.content_state for card in running(service)] == [b'{"n":3}'] * 2

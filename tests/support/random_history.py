@@ -64,6 +64,8 @@ class History:
         """Phones that say it so late, or never, that a start in doubt is repeated first."""
         self.unclear: set[tuple[str, GroupId]] = set()
         """Swipes of one of two cards of an activity: a close names the activity and not the card."""
+        self.unsaid: set[tuple[str, GroupId]] = set()
+        """Cards whose token died with the next one not yet told: they cannot be told from cards that are gone."""
         self.log: list[str] = []
         self.excused: list[str] = []
         """What the model says and a phone does not show, for reasons that nobody but the world can know."""
@@ -159,7 +161,8 @@ class History:
             return  # of which run a late token is, only clocks that agree can say
         model = self.dice.choice(self.models)
         model.end()
-        dismissal = self.dice.choice([None, Seconds(0)])
+        # A card that lingers is closed once more when it leaves, hours later, and a close does not say which it is of.
+        dismissal = Seconds(0) if self.lasting else self.dice.choice([None, Seconds(0)])
         await self._say(
             lambda: self.service.desired.end(self.service.app_id, model.group, End(dismissal_date=dismissal))
         )
@@ -201,6 +204,8 @@ class History:
             self.world.act(phone.id, lambda one, now: one.rotate_start_token(now))
         else:
             card = self.dice.choice(cards)
+            if not phone.rules.rotated_token_lives_s:
+                self.unsaid.add((phone.id, GroupId(card.group_id)))
             self.world.act(phone.id, lambda one, now: one.rotate_update_token(card.group_id, now, card.id))
 
     async def _relaunch(self) -> None:
@@ -208,6 +213,9 @@ class History:
         self.world.act(phone.id, lambda one, now: one.launch_app(now))
 
     async def _crash(self) -> None:
+        """Somewhere on the way from a claim to its settlement, as likely as not."""
+        for _ in range(self.dice.randint(0, 25)):
+            await asyncio.sleep(0)
         await self._restart()
 
     async def _restart(self) -> None:
@@ -260,8 +268,8 @@ class History:
                 await self._excuse(phone, model, None, MISSING)
             for card in current[1:]:
                 await self._excuse(phone, model, card, TWICE)
-            if current and current[0].content_state != model.content_state:
-                await self._excuse(phone, model, current[0], OUTDATED)
+            if current and all(card.content_state != model.content_state for card in current):
+                await self._excuse(phone, model, current[-1], OUTDATED)
         else:
             for card in current:
                 await self._excuse(phone, model, card, RETURNED)
@@ -283,24 +291,30 @@ class History:
         self, phone: Phone, model: ReferenceModel, card: Card | None, what: str, said: dict[str, Any]
     ) -> str | None:
         swipes_count = card is None and model.policies.swipe is not Swipe.FINAL
-        if self._is_muddled(phone, model) or (swipes_count and (phone.id, model.group) in self.unclear):
+        doubtful = card is None and any(
+            self.apple.starts[Fate.DONE, phone.id, (model.group, run)] for run in range(1, model.run)
+        )
+        if doubtful or self._is_muddled(phone, model) or (swipes_count and (phone.id, model.group) in self.unclear):
             return "of which card a report is, cannot be told"
         run = model.group, model.run if card is None else _run_of(card)
         starts = {fate: self.apple.starts[fate, phone.id, run] for fate in Fate}
         if card is None:
             return self._cause_of_none(phone, starts, said)
+        running = [one for one in phone.cards if one.is_running and one.group_id == model.group]
+        if len(running) > 1 and (phone.id, model.group) in self.unsaid:
+            return "its token had died, and the next was told later"
         if what in (TWICE, RETURNED):
             # Where it may not be repeated, it is only after a new word of the backend, once it has been given up.
             first = next(one for one in phone.cards if one.group_id == model.group and _run_of(one) == model.run)
             again = self.service.resend_unknown_starts or model.said_at > first.started_at + PATIENCE
-            doubled = starts[Fate.DONE] and phone.id in self.late and first.channel is None and again
+            waited = card.started_at >= first.started_at + PATIENCE
+            doubled = starts[Fate.DONE] and phone.id in self.late and first.channel is None and again and waited
             return "its start was repeated, for want of an answer and a token" if doubled else None
         if card.channel is None and phone.id in self.mute:
             return "it has never said its token"
-        unheard = self.apple.changes[Fate.LOST, card.channel or card.update_token or ""] >= 3
-        if unheard and "UNKNOWN" in (said["target"], said["broadcast"]):
-            return "three pushes in a row were lost"
-        return None
+        lost = self.apple.changes[Fate.LOST, card.channel or card.update_token or ""]
+        unheard = lost and "UNKNOWN" in (said["target"], said["broadcast"])
+        return "a push was lost, and given up after three attempts" if unheard else None
 
     def _cause_of_none(self, phone: Phone, starts: dict[Fate, int], said: dict[str, Any]) -> str | None:
         # The repeat of a lost start may be lost as well; on a channel nobody could tell, so there is none.
@@ -309,7 +323,8 @@ class History:
             return "its start was lost"
         if starts[Fate.ASTRAY]:
             return "its start went to a token that had been replaced"
-        return "a card without a token is not renewed" if self.lasting and phone.id in self.mute else None
+        unrenewed = phone.id in self.mute or said["reason"] == "Unregistered"
+        return "without a token there is no renewal" if self.lasting and unrenewed else None
 
     def _is_muddled(self, phone: Phone, model: ReferenceModel) -> bool:
         """Whether a card came to the phone after the next run had begun.

@@ -212,15 +212,12 @@ class CardEvents:
         return later and self._delivery.was_delivered(tx, activity, card.number)
 
     def _started_with(self, tx: Transaction, activity: Activity, card: Card) -> bool:
-        """Whether the card was made after the revision that it must end on, and so started with its state.
-
-        See `delivery.framing`. A revision is planned for all cards that are there; clocks may have been set back since.
-        """
+        """Whether the card was made after the revision that it must end on, and so started with its state."""
         target = activity.target_of(card.number)
         revision = tx.activities.revision(activity.activity_id, target) if card.started_by else None
         if revision is None or revision.kind is not RevisionKind.UPDATE:
             return False
-        return not self._delivery.was_planned(tx, activity, card.number)
+        return self._delivery.started_with_newest(tx, activity, card)
 
     def _found(self, tx: Transaction, group: Activity, source: Card, now: Millis) -> _Place:
         """A new group takes type, attributes and state from the nameless start that its first card came from."""

@@ -373,8 +373,8 @@ class Delivery(Protocol):
     def plan_card(self, tx: Transaction, activity: Activity, card: Card, floor: Seconds) -> None:
         """The newest revision for one card that has just become reachable."""
 
-    def was_planned(self, tx: Transaction, activity: Activity, number: CardNumber) -> bool:
-        """Whether the revision that this card must end on was planned for it."""
+    def started_with_newest(self, tx: Transaction, activity: Activity, card: Card) -> bool:
+        """Whether the card's start went out, and after the revision that it must end on: then it has shown that."""
 
     def was_delivered(self, tx: Transaction, activity: Activity, number: CardNumber) -> bool:
         """Whether APNs has accepted the revision that this card must end on."""

@@ -98,18 +98,29 @@ def frame(
             late.append(number)
         else:
             groups[one.environment or default, starting and one.modern].append(one)
-    # A start that waited shows the newest state at once; its attributes and alert are its own. Each was checked to fit
-    # with what it came with, not with the other: where both together are too large the card begins as its start says,
-    # and gets the newest state when it can be reached.
-    state = newer.state if newer is not None and starting else None
-    if state is not None and payload.largest_body(replace(revision, state=state)) > payload.MAX_BODY:
-        state, shown = None, revision.number
+    state = newest_state(revision, newer)
+    if state is None and newer is not None and newer.state is not None:
+        shown = revision.number
     shipments = []
     for (environment, modern), group in groups.items():
         channel = channels.get(environment) if modern and not ending else None
         body = payload.body(revision, stamp, state=state, input_push_token=modern, channel=channel)
         shipments.append(Shipment(environment, body, group, channel))
     return Framed(stamp, shipments, verdicts, shown, late)
+
+
+def newest_state(revision: Revision, newer: Revision | None) -> bytes | None:
+    """The state that a push of a revision shows once a newer one is there; None: its own.
+
+    A start that waited shows the newest state at once, and so does an update that alerts: the newer one may have been
+    shown already, with a stamp from before both were made anew for cards that had to wait. Attributes and alert are the
+    revision's own. Each was checked to fit with what it came with, not with the other: where both together are too
+    large the card shows what the revision says, and gets the newest state when that reaches it.
+    """
+    if newer is None or newer.state is None or revision.kind not in (RevisionKind.START, RevisionKind.UPDATE):
+        return None
+    fits = payload.largest_body(replace(revision, state=newer.state)) <= payload.MAX_BODY
+    return newer.state if fits else None
 
 
 def unsendable(one: Recipient | None, kind: RevisionKind) -> Verdict | None:

@@ -224,9 +224,14 @@ class Planner:
         chunks = _chunks(activity.app_id, activity.activity_id, target, card.number, card.number, self._clock())
         tx.outbox.add_chunks([replace(chunk, floor=floor) for chunk in chunks])
 
-    def was_planned(self, tx: Transaction, activity: Activity, number: CardNumber) -> bool:
-        """Whether the revision that this card must end on was planned for it."""
-        return tx.outbox.verdict_of(activity.activity_id, activity.target_of(number), number) is not None
+    def started_with_newest(self, tx: Transaction, activity: Activity, card: Card) -> bool:
+        """Whether the card's start went out, and after the revision that it must end on: then it has shown that.
+
+        A revision is planned for all cards that are there, which clocks that are set back do not change.
+        """
+        start = tx.outbox.verdict_of(activity.activity_id, card.started_by, card.number)
+        target = tx.outbox.verdict_of(activity.activity_id, activity.target_of(card.number), card.number)
+        return target is None and start in (Verdict.IN_FLIGHT, Verdict.ACCEPTED, Verdict.UNKNOWN)
 
     def was_delivered(self, tx: Transaction, activity: Activity, number: CardNumber) -> bool:
         """Whether APNs has accepted the revision that this card must end on."""

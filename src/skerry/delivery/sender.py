@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from skerry.delivery.assistance import SILENT_AFTER
 from skerry.delivery.channel_keeper import ChannelKeeper
 from skerry.delivery.courier import Courier
-from skerry.delivery.framing import NO_CHANNELS, Framed, Shipment, frame
+from skerry.delivery.framing import NO_CHANNELS, Framed, Shipment, frame, newest_state
 from skerry.delivery.handover import Handover
 from skerry.delivery.planner import Planner
 from skerry.delivery.ports import AppDirectory, PushService, Transaction
@@ -388,7 +388,7 @@ class Sender:
         stamp = framing_stamp(revision, now, newer=claimed.newer)
         if stamp > revision.timestamp:
             stamp = await self._store.write(lambda tx: _broadcast_stamp(tx, claimed, now))
-        body = payload.body(revision, stamp)
+        body = payload.body(revision, stamp, state=newest_state(revision, claimed.newer))
         answers = []
         for one in claimed.channels:
             stored = one.channel.storage is StoragePolicy.MOST_RECENT_MESSAGE_STORED

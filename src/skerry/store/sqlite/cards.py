@@ -166,9 +166,9 @@ OLDER_OPEN = f"""
     ORDER BY number LIMIT 1
 """
 
-WAS_CLOSED_AT = """
+WAS_CLOSED_AT = f"""
     SELECT 1 FROM cards INDEXED BY ix_cards_device_id
-    WHERE device_id = ? AND activity_id = ? AND closed_at = ? LIMIT 1
+    WHERE device_id = ? AND activity_id = ? AND closed_at = ? AND status <> {int(CardStatus.LOST)} LIMIT 1
 """
 
 # A swipe speaks for its device until a newer card of the run is there.
