@@ -8,7 +8,7 @@ same as often as it likes, and a retry is free.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from skerry.activities.acceptance import accept
+from skerry.activities.acceptance import accept, differs
 from skerry.activities.ports import Delivery, Transaction
 from skerry.activities.renewal import Renewal
 from skerry.activities.service import adopt
@@ -18,12 +18,22 @@ from skerry.domain.activity import Activity, End, Phase, Start, Update
 from skerry.domain.audience import Audience
 from skerry.domain.budget import HIGH, govern
 from skerry.domain.commands import Idempotency, Pace
-from skerry.domain.desired import QUIET_ALERT, Desired, Outcome, Priority, Standing, outcome_text, read_outcome
+from skerry.domain.desired import (
+    QUIET_ALERT,
+    Desired,
+    Outcome,
+    Priority,
+    Routing,
+    Standing,
+    outcome_text,
+    read_outcome,
+)
 from skerry.domain.errors import (
     ChangedMeanwhileError,
     FixedAttributesError,
     NothingToStartError,
     OutdatedError,
+    PersonalOnChannelError,
 )
 from skerry.domain.ids import AppId, GroupId, Millis, RevisionNumber, Seconds
 from skerry.domain.repeats import once
@@ -86,6 +96,7 @@ class DesiredState:
             FixedAttributesError: if attributes or their type differ from those that cards run with.
             NothingToStartError: if there is an audience and no attributes, or no type of them.
             PayloadTooLargeError: if a push could not be sent.
+            PersonalOnChannelError: if it is not the same for everybody, and is to go, or goes, by channel.
             IdempotencyConflictError: if the idempotency key was used for another request.
         """
 
@@ -160,6 +171,10 @@ class DesiredState:
         running = known is not None and known.phase is Phase.RUNNING
         same = running and standing is not None and standing.digest == digest
         _check_order(known, standing, desired.version, expected, same=same)
+        shown_before = running and standing is not None and standing.personal
+        personal = shown_before or differs(desired.state, desired.alert)
+        if personal and desired.policies.routing is Routing.CHANNEL:
+            raise PersonalOnChannelError("a channel says the same to all phones")
         activity = known or self._create(tx, app_id, desired.group_id, now)
         activity = _with_attributes(rules.reopen(activity), desired, running=running)
         before = standing or Standing(activity.activity_id, b"", None, desired.policies)
@@ -170,7 +185,7 @@ class DesiredState:
             before, digest=digest, audience=audience, policies=desired.policies,
             version=desired.version if desired.version is not None else before.version,
             alerted_at=now if desired.alert is not None and not same else before.alerted_at,
-            revised_at=before.revised_at if same else now,
+            revised_at=before.revised_at if same else now, personal=personal,
         )  # fmt: skip
         revisions: list[RevisionNumber] = []
         priority = None

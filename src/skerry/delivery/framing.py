@@ -3,7 +3,9 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
+from skerry.delivery.personalizing import People, write
 from skerry.domain import payload
 from skerry.domain.activity import framing_stamp
 from skerry.domain.card import CardStatus
@@ -19,17 +21,20 @@ _MOVED, _STARTING, _RENEWED = int(CardStatus.MOVED), int(CardStatus.STARTING), i
 
 
 NO_CHANNELS: Mapping[Environment, ChannelId] = {}
+ANYBODY: People = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Shipment:
-    """The same body to some cards of a chunk in one environment."""
+    """The same body (or `bodies`) to some cards of a chunk in one environment."""
 
     environment: Environment
     body: bytes
     recipients: Sequence[Recipient]
     channel: ChannelId | None = None
     """On which the cards of a start will listen."""
+    bodies: Sequence[bytes] | None = None
+    """One for each recipient instead, where each gets another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,8 @@ class Framed:
     verdicts: Mapping[CardNumber, Verdict] = field(default_factory=dict)
     shown: RevisionNumber = RevisionNumber(0)
     """The revision whose state the body shows."""
+    refused: Mapping[CardNumber, str] = field(default_factory=dict)
+    """Cards for which no body can be written, and why."""
 
     @property
     def listening(self) -> list[CardNumber]:
@@ -63,6 +70,7 @@ def frame(
     default: Environment,
     now: Millis,
     channels: Mapping[Environment, ChannelId] = NO_CHANNELS,
+    people: People = ANYBODY,
 ) -> Framed:
     """Decide for each card of `numbers` whether and what to push.
 
@@ -75,6 +83,7 @@ def frame(
         default: where to try devices that have not said theirs.
         now: the time.
         channels: for a start: where phones that can are to listen.
+        people: whose the cards are, where what they get may depend on it (`personalizing.need`).
     """
     by_number = {one.number: one for one in recipients}
     stamp = framing_stamp(revision, now, chunk.floor, newer)
@@ -96,14 +105,36 @@ def frame(
     state = newer.state if newer is not None and starting else None
     if state is not None and payload.largest_body(replace(revision, state=state)) > payload.MAX_BODY:
         state, shown = None, revision.number
-    shipments = []
+    shipments: list[Shipment] = []
+    refused: dict[CardNumber, str] = {}
     for (environment, modern), group in groups.items():
         # An end has been broadcast already: a card that begins to listen now would never hear of it.
         ending = newer is not None and newer.kind is RevisionKind.END
         channel = channels.get(environment) if modern and not ending else None
-        body = payload.body(revision, stamp, state=state, input_push_token=modern, channel=channel)
-        shipments.append(Shipment(environment, body, group, channel))
-    return Framed(stamp, shipments, verdicts, shown)
+        written = write(
+            revision,
+            group,
+            people,
+            partial(_body, revision, stamp, state, channel, modern=modern),
+            lambda: payload.body(replace(revision, state=None, alert=None), stamp),
+        )
+        if written.recipients:
+            bodies = None if written.body is not None else written.bodies
+            shipments.append(Shipment(environment, written.body or b"", written.recipients, channel, bodies))
+        refused |= written.refused
+    return Framed(stamp, shipments, verdicts, shown, refused)
+
+
+def _body(
+    revision: Revision,
+    stamp: Seconds,
+    state: bytes | None,
+    channel: ChannelId | None,
+    alert: bytes | None,
+    *,
+    modern: bool,
+) -> bytes:
+    return payload.body(revision, stamp, state=state, alert=alert, input_push_token=modern, channel=channel)
 
 
 def unsendable(one: Recipient | None, kind: RevisionKind) -> Verdict | None:

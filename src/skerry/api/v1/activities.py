@@ -8,7 +8,8 @@ from typing import Any, Literal
 import msgspec
 
 from skerry.api.v1.audiences import read_audience
-from skerry.api.v1.reading import Body, object_bytes, refused, seconds, text
+from skerry.api.v1.reading import Body, read_params, refused, seconds, template_bytes, text
+from skerry.domain import languages
 from skerry.domain.activity import Activity, End, Phase
 from skerry.domain.card import CardStatus
 from skerry.domain.desired import Desired, NoToken, Policies, Priority, Routing, Swipe
@@ -22,6 +23,7 @@ ABSENT = msgspec.Raw()
 """An empty one: msgspec has no raw value that may be missing."""
 MOST_ID = 256
 MOST_VERSION = 2**53
+MOST_LANGUAGES = 100
 LONGEST = timedelta(days=30)
 
 
@@ -58,6 +60,7 @@ class PutBody(Body):
     late_joiners: bool = True
     no_token: Literal["wait", "lost", "again"] | None = None
     no_token_after: timedelta | None = None
+    params: dict[str, Any] | None = None
 
 
 class EndBody(Body):
@@ -67,6 +70,7 @@ class EndBody(Body):
     alert: msgspec.Raw = ABSENT
     dismiss_at: Any = None
     version: float | None = None
+    params: dict[str, Any] | None = None
 
 
 def activity_id(value: str) -> GroupId:
@@ -80,7 +84,8 @@ def desired(body: PutBody, group_id: GroupId, now: Millis) -> Desired:
     Raises:
         ProblemError: 422 naming the field that cannot be.
     """
-    state = object_bytes(body.state, "state")
+    params = read_params(body.params)
+    state = template_bytes(body.state, "state", params)
     if state is None:
         raise refused("state", "is missing", "send the whole state that the phones should show")
     ends_at = seconds(body.ends_at, "ends_at")
@@ -90,8 +95,8 @@ def desired(body: PutBody, group_id: GroupId, now: Millis) -> Desired:
         group_id=group_id,
         state=state,
         attributes_type=text(body.type, "type", MOST_ID),
-        attributes=object_bytes(body.attributes, "attributes"),
-        alert=_alert(body.alert),
+        attributes=template_bytes(body.attributes, "attributes", params),
+        alert=_alert(body.alert, params),
         audience=None if body.audience is None else read_audience(body.audience, "audience"),
         priority=_priority(body.priority),
         important=body.important,
@@ -105,9 +110,10 @@ def desired(body: PutBody, group_id: GroupId, now: Millis) -> Desired:
 
 def ending(body: EndBody) -> End:
     """The end."""
+    params = read_params(body.params)
     return End(
-        state=object_bytes(body.state, "state"),
-        alert=_alert(body.alert),
+        state=template_bytes(body.state, "state", params),
+        alert=_alert(body.alert, params),
         dismissal_date=seconds(body.dismiss_at, "dismiss_at"),
     )
 
@@ -164,20 +170,40 @@ def _finite(value: float | None) -> float | None:
     return value
 
 
-def _alert(raw: msgspec.Raw) -> bytes | None:
-    """Apple's alert: title and body are texts or `{"loc-key", "loc-args"}` (apple.md 4.2)."""
-    sent = object_bytes(raw, "alert")
+def _alert(raw: msgspec.Raw, params: Mapping[str, str]) -> bytes | None:
+    """Apple's alert, whose title and body are texts, `{"loc-key", "loc-args"}` (apple.md 4.2), or texts by language."""
+    sent = template_bytes(raw, "alert", params)
     if sent is None:
         return None
     members: dict[str, Any] = msgspec.json.decode(sent)
-    for name in ("title", "body"):
-        if not isinstance(members.get(name, ""), str | dict):
-            raise refused(f"alert.{name}", "is not a text", "send a text, or an object with loc-key and loc-args")
+    for name in languages.TEXTS:
+        said = members.get(name, "")
+        if isinstance(said, dict) and "loc-key" not in said:
+            _check_languages(said, f"alert.{name}")
+        elif not isinstance(said, str | dict):
+            raise refused(
+                f"alert.{name}",
+                "is not a text",
+                "send a text, texts by language, or an object with loc-key and loc-args",
+            )
     if not isinstance(members.get("sound", ""), str):
         raise refused("alert.sound", "is not a text", "send default, or the name of a file in the app")
     if "title" not in members and "body" not in members:
         raise refused("alert", "says nothing", "send title and body")
     return sent
+
+
+def _check_languages(texts: dict[str, Any], field: str) -> None:
+    """Texts by language tag, with a default for the languages that are not there."""
+    if languages.DEFAULT not in texts:
+        raise refused(f"{field}.default", "is missing", "send the text for all other languages, or Apple's loc-key")
+    if len(texts) > MOST_LANGUAGES:
+        raise refused(field, f"has more than {MOST_LANGUAGES} languages", "let the app translate: send a loc-key")
+    for tag, said in texts.items():
+        if tag != languages.DEFAULT and languages.normal_tag(tag) is None:
+            raise refused(f"{field}.{tag}", "is not a language tag", "send one such as en, pt-BR or zh-Hant")
+        if not isinstance(said, str):
+            raise refused(f"{field}.{tag}", "is not a text", "send the text in this language")
 
 
 # ------------------------------------------------------------------ answers

@@ -25,6 +25,7 @@ from skerry.domain.errors import (
     NothingToStartError,
     OutdatedError,
     PayloadTooLargeError,
+    PersonalOnChannelError,
 )
 from skerry.domain.event import EventId
 from skerry.domain.ids import AppId, CardNumber, Millis, RevisionNumber
@@ -191,6 +192,12 @@ def _refusal(error: Exception) -> Exception:
 _REFUSALS: tuple[tuple[type[Exception], int, str, str], ...] = (
     (OutdatedError, 409, "Outdated", "read the activity and send a higher version"),
     (ChangedMeanwhileError, 412, "Changed meanwhile", "read the activity, and send its ETag in If-Match"),
+    (
+        PersonalOnChannelError,
+        409,
+        "Same for everybody",
+        'leave placeholders and languages out (loc-key stays), or start it with "routing": "tokens"',
+    ),
     (FixedAttributesError, 409, "Attributes are fixed", "end it first, or leave them out"),
     (PayloadTooLargeError, 413, "Payload too large", "send less state, attributes or alert"),
 )

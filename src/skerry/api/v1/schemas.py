@@ -1,6 +1,20 @@
 """What goes in and comes out of `/v1/activities`, as JSON Schema."""
 
-from skerry.api.schemas import BOOLEAN, DATE, GROUP_ID, KINDS, MOMENT, OBJECT, Schema, either, fields, items, text
+from skerry.api.schemas import (
+    BOOLEAN,
+    DATE,
+    GROUP_ID,
+    KINDS,
+    LANGUAGE_TAG,
+    MOMENT,
+    OBJECT,
+    SCALAR,
+    Schema,
+    either,
+    fields,
+    items,
+    text,
+)
 from skerry.api.v1.audience_schemas import AUDIENCE
 
 COUNT: Schema = {"type": "integer", "minimum": 0}
@@ -22,11 +36,26 @@ VERSION: Schema = {
 _TEXT_OR_KEY = either(
     text(1024, 0),
     fields(("loc-key",), **{"loc-key": text(256), "loc-args": items(text(256, 0), 0, 10)}),
+    fields(("default",), default=text(1024, 0))
+    | {
+        "propertyNames": either({"const": "default"}, {"pattern": LANGUAGE_TAG}),
+        "additionalProperties": text(1024, 0),
+        "maxProperties": 100,
+        "description": "Texts by language tag: each phone gets its own language's, or the default.",
+    },
 )
 ALERT = fields(("title", "body"), title=_TEXT_OR_KEY, body=_TEXT_OR_KEY, sound=text(128)) | {
     "description": "Apple's alert. The phones light up; a start has one in any case, an empty one where you send none."
 }
-STATE = OBJECT | {"description": "The whole state. Reaches the phone byte for byte."}
+STATE = OBJECT | {
+    "description": "The whole state. Reaches the phone byte for byte, but for `@{name}` in its texts, which becomes "
+    "what the user's profile says."
+}
+PARAMS: Schema = {
+    "type": "object",
+    "additionalProperties": SCALAR,
+    "description": "Values for `@{name}` in state, attributes and alert that are the same for everybody.",
+}
 PUT: Schema = (
     fields(
         ("state",),
@@ -60,10 +89,11 @@ PUT: Schema = (
             " `activities.no_token` explains it, and holds where this is left out. `again` may show a second card."
         },
         no_token_after=DURATION,
+        params=PARAMS,
     )
     | _CLOSED
 )
-END: Schema = fields(state=STATE, alert=ALERT, dismiss_at=DATE, version=VERSION) | _CLOSED
+END: Schema = fields(state=STATE, alert=ALERT, dismiss_at=DATE, version=VERSION, params=PARAMS) | _CLOSED
 PHASE: Schema = {"enum": ["running", "ended"]}
 _COUNTS = ("started", "updated", "ended", "on_channel", "held", "waiting", "superseded", "unknown", "noop", "renewed")
 OUTCOME = fields(
