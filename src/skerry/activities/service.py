@@ -102,7 +102,8 @@ class Activities:
             PayloadTooLargeError: if the push could not be sent, whether or not there is such a group.
             PersonalOnChannelError: if it is not the same for everybody, and phones listen on the group's channel.
         """
-        if fits(command) and await self._rounds.update(app_id, group_id, command):
+        shared = not personal.need(command.alert, command.state)
+        if shared and fits(command) and await self._rounds.update(app_id, group_id, command):
             return True
         return await self._revise(app_id, group_id, lambda activity, now: rules.update(activity, command, now))
 

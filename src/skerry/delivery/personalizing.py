@@ -40,13 +40,12 @@ class Written:
 
 
 def need(revision: Revision, newer: Revision | None) -> Need:
-    """What may have to be known of whose cards they are. Cheap: it is asked for every chunk."""
-    texts = [revision.state, revision.alert]
-    if revision.kind is RevisionKind.START:
-        texts += [revision.attributes, newer.state if newer is not None else None]
-    if any(map(personal.may_be_personal, texts)):
-        return Need.PROFILE
-    return Need.NOTHING if Alert.of(revision.alert) is None else Need.LANGUAGE
+    """What may have to be known of whose the cards are that get a revision, or a start that shows a newer state."""
+    if revision.kind is not RevisionKind.START:
+        return personal.need(revision.alert, revision.state)
+    return personal.need(
+        revision.alert, revision.state, revision.attributes, newer.state if newer is not None else None
+    )
 
 
 def write(

@@ -20,6 +20,7 @@ import msgspec
 
 from skerry.domain.errors import FieldRefusedError, RefusedError
 from skerry.domain.ids import CardNumber
+from skerry.domain.languages import Alert
 
 MISSING_VALUE: Final = "MissingValue"
 """Our word for a push that a placeholder without a value and without a default has kept from being sent."""
@@ -178,6 +179,13 @@ class Need(IntEnum):
 def may_be_personal(raw: bytes | None) -> bool:
     """Whether it is worth a closer look: a hundred nanoseconds, and nearly always no."""
     return raw is not None and b"@{" in raw
+
+
+def need(alert: bytes | None, *texts: bytes | None) -> Need:
+    """What may have to be known of the people who get these. Cheap: it is asked for every chunk and every parcel."""
+    if may_be_personal(alert) or any(map(may_be_personal, texts)):
+        return Need.PROFILE
+    return Need.NOTHING if Alert.of(alert) is None else Need.LANGUAGE
 
 
 def is_personal(raw: bytes | None) -> bool:
