@@ -236,6 +236,14 @@ class TestChannels:
         seats = [json.loads(phone.cards[0].attributes)["seat"] for phone in service.world.phones.values()]
         assert seats == ["12A", "none"]
 
+    async def test_an_escape_is_the_same_for_all_and_is_broadcast(self, service: VirtualService) -> None:
+        service.world.add_phones(2)
+        await service.quiet()
+        await put(service, self.PLAIN)
+        await put(service, replace(self.PLAIN, state=b'{"text":"write @@{name}"}'))
+        assert service.apple.counts["broadcast"] == 1
+        assert texts(service) == ["write @{name}"] * 2
+
     async def test_a_channel_that_was_asked_for_and_a_text_that_differs_are_refused(
         self, service: VirtualService
     ) -> None:

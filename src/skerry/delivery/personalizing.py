@@ -6,12 +6,12 @@ for each push. Only placeholders make bodies card by card.
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from skerry.domain import payload, personal
 from skerry.domain.chunk import Recipient
-from skerry.domain.ids import CardNumber
+from skerry.domain.ids import CardNumber, Seconds
 from skerry.domain.languages import Alert
 from skerry.domain.personal import NOBODY, Form, Need, Person, UnfilledError
 from skerry.domain.revision import Revision, RevisionKind
@@ -46,6 +46,17 @@ def need(revision: Revision, newer: Revision | None) -> Need:
     return personal.need(
         revision.alert, revision.state, revision.attributes, newer.state if newer is not None else None
     )
+
+
+def body_for_all(revision: Revision, stamp: Seconds) -> bytes | None:
+    """The body of a broadcast; None: it is not the same for all. Of an end that differs what is the same remains."""
+    if Alert.of(revision.alert) is None:
+        form = Form.of(payload.body(revision, stamp))
+        if not form.blanks:
+            return b"".join(form.layout)
+    if revision.kind is RevisionKind.UPDATE:
+        return None
+    return payload.body(replace(revision, state=None, alert=None), stamp)
 
 
 def write(

@@ -14,13 +14,12 @@ from skerry.delivery.channel_keeper import ChannelKeeper
 from skerry.delivery.courier import Courier
 from skerry.delivery.framing import ANYBODY, NO_CHANNELS, Framed, Shipment, frame
 from skerry.delivery.handover import Handover
-from skerry.delivery.personalizing import People, need
+from skerry.delivery.personalizing import People, body_for_all, need
 from skerry.delivery.planner import Planner
 from skerry.delivery.ports import AppDirectory, PushService, Transaction
 from skerry.delivery.settlement import Answer, Settlement
 from skerry.delivery.tally import Tally
 from skerry.delivery.tokenless import NoTokenSettings, Tokenless
-from skerry.domain import payload
 from skerry.domain.activity import Activity, Phase, framing_stamp
 from skerry.domain.card import CardStatus
 from skerry.domain.channel import STORED_FOR, ActivityChannel, Broadcast, StoragePolicy
@@ -334,15 +333,13 @@ class Sender:
         if claimed.newer is not None and revision.supersedable:
             await self._settle_broadcast(claimed, {CHANNEL: Verdict.SUPERSEDED}, [])
             return
-        if claimed.need:
-            if revision.kind is RevisionKind.UPDATE:  # accepted, because nobody listens
-                await self._settle_broadcast(claimed, {CHANNEL: Verdict.NO_CARD}, [])
-                return
-            revision = replace(revision, state=None, alert=None)  # an end reaches everybody
         stamp = framing_stamp(revision, now, newer=claimed.newer)
         if stamp > revision.timestamp:
             stamp = await self._store.write(lambda tx: _broadcast_stamp(tx, claimed, now))
-        body = payload.body(revision, stamp)
+        body = body_for_all(revision, stamp)
+        if body is None:  # it was accepted because nobody listens
+            await self._settle_broadcast(claimed, {CHANNEL: Verdict.NO_CARD}, [])
+            return
         answers = []
         for one in claimed.channels:
             stored = one.channel.storage is StoragePolicy.MOST_RECENT_MESSAGE_STORED
