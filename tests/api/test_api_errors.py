@@ -235,6 +235,13 @@ async def test_an_empty_target(api, target):
         ("update-live-activity", UPDATE, "priority", "10", "5 or 10"),
         ("update-live-activity", UPDATE, "priority", True, "5 or 10"),
         ("update-live-activity", UPDATE, "alert", "Goal", "an object"),
+        (
+            "update-live-activity",
+            UPDATE | {"alert": {"title": "", "body": ""}},
+            "alert.title",
+            {"default": 5},
+            "a text",
+        ),
         ("update-live-activity", UPDATE, "staleDate", "tomorrow", "a date"),
         ("update-live-activity", UPDATE, "staleDate", "2026-13-01T00:00:00Z", "a date"),
         ("update-live-activity", UPDATE, "staleDate", -1, "a date"),

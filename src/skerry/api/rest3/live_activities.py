@@ -16,7 +16,7 @@ from skerry.domain.activity import End, Update
 from skerry.domain.commands import BulkStart, Idempotency, Pace, Send, Template, Wording
 from skerry.domain.errors import FieldRefusedError
 from skerry.domain.ids import GroupId, Millis, NotificationKey, Seconds
-from skerry.domain.languages import normal_tag
+from skerry.domain.languages import DEFAULT, normal_tag
 
 LIVE_ACTIVITY = "LIVE_ACTIVITY"
 MOST_LANGUAGES = 100
@@ -214,7 +214,9 @@ def _alert(request: Fields) -> bytes | None:
         return None
     alert.require("title", "body")
     for name in ("title", "body"):
-        if not isinstance(alert.value(name), str | dict):
+        said = alert.value(name)
+        by_language = isinstance(said, dict) and DEFAULT in said
+        if not isinstance(said, str | dict) or (by_language and not all(isinstance(one, str) for one in said.values())):
             raise invalid(f"Field '{alert.name(name)}' should be a text or an object with loc-key")
     return _form(request, "alert")
 
