@@ -215,8 +215,8 @@ def _alert(request: Fields) -> bytes | None:
     alert.require("title", "body")
     for name in ("title", "body"):
         said = alert.value(name)
-        by_language = isinstance(said, dict) and DEFAULT in said
-        if not isinstance(said, str | dict) or (by_language and not all(isinstance(one, str) for one in said.values())):
+        texts = said.values() if isinstance(said, dict) and DEFAULT in said else ()
+        if not isinstance(said, str | dict) or not all(isinstance(one, str) for one in texts):
             raise invalid(f"Field '{alert.name(name)}' should be a text or an object with loc-key")
     return _form(request, "alert")
 
