@@ -364,3 +364,13 @@ async def test_a_close_that_is_said_twice_closes_one_card(house: House) -> None:
     assert await house.close(1, "g") == "accepted"
     assert await house.close(1, "g") == "repeated"
     assert (await house.card("g", 1)).status is CardStatus.LIVE
+
+
+async def test_closes_of_two_cards_that_come_in_the_wrong_order_leave_none_closed_before_it_was_made(
+    house: House,
+) -> None:
+    await reopened(house)
+    await house.close(1, "g")
+    await house.close(1, "g", time=house.clock[0] - 15_000)
+    card = await house.card("g", 1)
+    assert (card.status, card.closed_at) == (CardStatus.DISMISSED, card.created_at)

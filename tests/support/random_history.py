@@ -232,8 +232,6 @@ class History:
                 await self.service.pass_time(600.0)
         else:
             self.world.advance(self.dice.choice([0.3, 1.0, 5.0, 60.0, 400.0]))
-        if self.skewed and self.dice.random() < 0.3:
-            self.service.skew = self.dice.choice([-90.0, 0.0, 90.0])  # somebody has set the service's clock
 
     async def _fault(self) -> None:
         self.apple.rate = self.dice.choice([0.0, 0.3, 0.3, 1.0])

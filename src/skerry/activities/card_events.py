@@ -116,6 +116,8 @@ class CardEvents:
         closed = close(card, event.time, activity_ended=ended)
         if closed == card:
             return REPEATED if card.status.is_over else STALE
+        if card.started_by:  # closes of two cards may come in any order: none is older than the card that we started
+            closed = replace(closed, closed_at=max(event.time, card.created_at))
         tx.activities.save_card(closed)
         kind = EventKind.CARD_ENDED if closed.status is CardStatus.ENDED else EventKind.CARD_DISMISSED
         tx.events.add(of_card(device.app_id, kind, closed, now))
