@@ -41,7 +41,7 @@ def size_of(command: Update) -> int:
                 RevisionKind.UPDATE,
                 _STAMP,
                 command.state,
-                alert if alert is not None else command.alert,
+                alert,
                 relevance=command.relevance,
                 stale_date=command.stale_date,
             )
