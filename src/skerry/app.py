@@ -72,7 +72,7 @@ SETTLE_WITHIN = 5.0
 HOUR = 3_600_000
 """Milliseconds."""
 DAY = 24 * HOUR
-LARGE_CHUNKS = 64
+LARGE_CHUNKS = 32
 """Chunks of large fan-outs that are on their way at once."""
 WATCH_EVERY = 0.02
 """Seconds between two looks whether another process has committed; one takes microseconds."""
