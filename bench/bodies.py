@@ -33,6 +33,29 @@ def line(group: str, title: str) -> dict[str, Any]:
     return {"id": group, "state": one["contentState"], "priority": one["priority"]}
 
 
+def personal_change(group: str, title: str) -> dict[str, Any]:
+    """The same with two placeholders, for people as `population.name_people` makes them."""
+    told = change(group, title)
+    state = {
+        **told["contentState"],
+        "subtitle": "@{first_name|there}, you have a bet on this",
+        "bet": "@{bet:number|0}",
+    }
+    return {**told, "contentState": state}
+
+
+def spoken_change(group: str, title: str) -> dict[str, Any]:
+    """The same with an alert in five languages."""
+    texts = {
+        "default": title,
+        "tr": f"{title}: gol",
+        "de": f"{title}: Tor",
+        "fr": f"{title}: but",
+        "es": f"{title}: gol",
+    }
+    return {**change(group, title), "alert": {"title": texts, "body": "2 - 1"}}
+
+
 def changes(groups: Sequence[str], count: int, *, seed: int) -> Iterator[dict[str, Any]]:
     """So many updates, round the groups; no two alike."""
     return (change(groups[number % len(groups)], f"{seed}-{number}") for number in range(count))

@@ -124,6 +124,25 @@ def multiply(database: Path, cards: int) -> None:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
+def name_people(database: Path) -> None:
+    """Give every device a user of its own, with a profile of a few attributes, and one of five languages."""
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("""
+            INSERT INTO users (user_id, app_id, ext_id, profile, created_at)
+            SELECT device_id, app_id, 'user-' || device_id, json_object(
+                'first_name', 'Name ' || device_id, 'last_name', 'of ' || installation_id, 'bet', device_id % 100,
+                'city', 'Istanbul', 'vip', json('false')), created_at
+            FROM devices
+        """)
+        connection.execute("""
+            UPDATE devices SET user_id = device_id, language = json_extract(
+                '["en-GB", "tr-TR", "de-AT", "fr-FR", "es-MX"]', '$[' || (device_id % 5) || ']')
+        """)
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
 def _insert(connection: sqlite3.Connection, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
     columns = [name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")]
     values = ", ".join(f":{name}" for name in columns)

@@ -26,6 +26,7 @@ _COLUMNS = {
     "per_cpu_second": "per CPU-second",
     "per_second": "per second",
     "of_calm": "of the calm rate",
+    "cpu_of_shared": "CPU, of the shared update",
     "p50_ms": "p50 ms",
     "p99_ms": "p99 ms",
     "worst_ms": "worst ms",

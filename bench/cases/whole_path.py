@@ -1,7 +1,8 @@
 """The whole path: one update to very many cards, from the request until every verdict is on disk."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from bench.bodies import MATCH, UPDATE, change
 from bench.figures import Absent, Figure, Finding, Run
@@ -49,7 +50,7 @@ async def _runs(session: Session, sink: Sink, cards: int, *, processes: int = 1)
         with outbox_of(service.database) as outbox:
             runs = []
             for number in range(session.sizes.runs + 1):
-                runs.append(await _run(service, sink, outbox, cards, number))
+                runs.append(await one_update(service, sink, outbox, cards, change(MATCH, f"goal {number}")))
                 rates = [f"{runs[-1].values[name]:,.0f}" for name in ("per_second", "per_cpu_second")]
                 session.say(
                     f"whole path, {cards:,} cards, {processes} sending: {rates[0]} a second, {rates[1]} per CPU-second"
@@ -57,8 +58,15 @@ async def _runs(session: Session, sink: Sink, cards: int, *, processes: int = 1)
     return runs
 
 
-async def _run(service: RunningService, sink: Sink, outbox: OutboxView, cards: int, number: int) -> Run:
-    request = service.rest.post(UPDATE, change(MATCH, f"goal {number}"))
+async def one_update(
+    service: RunningService, sink: Sink, outbox: OutboxView, cards: int, body: Mapping[str, Any]
+) -> Run:  # fmt: skip
+    """From the request until every verdict is on disk.
+
+    Raises:
+        WrongResultError: if a card did not get it, or got it twice.
+    """
+    request = service.rest.post(UPDATE, body)
     pushes, sink_cpu = await sink.pushes(), sink.worker.cpu_seconds()
     senders = service.all_processes()
     cpu, began = sum(one.cpu_seconds() for one in senders), time.time()

@@ -21,6 +21,7 @@ COLUMNS = {
     "p99_ms": "p99, ms",
     "api_p99_ms": "API p99, ms",
     "of_calm": "of the calm rate",
+    "cpu_of_shared": "CPU, of the shared update",
     "peak_rss_mb": "peak MB",
     "lost": "lost",
     "doubled": "doubled",
@@ -96,8 +97,10 @@ def _where(document: Mapping[str, Any], case: str | None = None) -> str:
 
 
 def _about(document: Mapping[str, Any], case: str | None) -> Mapping[str, Any]:
-    cases = {name: one for name, one in document["about"].items() if name in CASES}
-    return cases[case] if case in cases else next(iter(cases.values()), {})
+    about = document["about"]
+    if case in about:
+        return about[case]
+    return next((one for name, one in about.items() if name in CASES), {})
 
 
 def _when(document: Mapping[str, Any], case: str | None = None) -> str:

@@ -78,6 +78,7 @@ async def test_a_whole_report(api):
             appVersion="3.2",
             deviceModel="iPhone17,1",
             deviceToken="CD" * 32,
+            language="zh_Hant_TW",
         )
     )
     assert (answer.status_code, answer.json()) == (200, {"outcomes": ["accepted", "repeated", "stale"]})
@@ -96,6 +97,7 @@ async def test_a_whole_report(api):
         "3.2",
         "iPhone17,1",
         "cd" * 32,
+        language="zh-Hant-TW",
     )
 
 
@@ -167,6 +169,8 @@ async def test_a_report_without_a_good_key_is_a_problem(api, key):
         (report(CLOSE | {"time": True}), "events[0].time"),
         (report(environment="staging"), "environment"),
         (report(deviceToken="xyz"), "deviceToken"),
+        (report(language="Turkish, please"), "language"),
+        (report(language=5), "language"),
         (report(extId=5), "extId"),
     ],
 )

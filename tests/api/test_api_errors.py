@@ -235,6 +235,13 @@ async def test_an_empty_target(api, target):
         ("update-live-activity", UPDATE, "priority", "10", "5 or 10"),
         ("update-live-activity", UPDATE, "priority", True, "5 or 10"),
         ("update-live-activity", UPDATE, "alert", "Goal", "an object"),
+        (
+            "update-live-activity",
+            UPDATE | {"alert": {"title": "", "body": ""}},
+            "alert.title",
+            {"default": 5},
+            "a text",
+        ),
         ("update-live-activity", UPDATE, "staleDate", "tomorrow", "a date"),
         ("update-live-activity", UPDATE, "staleDate", "2026-13-01T00:00:00Z", "a date"),
         ("update-live-activity", UPDATE, "staleDate", -1, "a date"),
@@ -247,6 +254,48 @@ async def test_an_empty_target(api, target):
 async def test_a_wrong_type_or_value_is_named(api, operation, body, path, value, kind):
     error = await refused(api, operation, changed(body, path, value), 400, 2004)
     assert error.startswith(f"Field '{path}' should be {kind}")
+
+
+@pytest.mark.parametrize(
+    ("operation", "body", "path", "value"),
+    [
+        ("sendBulkNotification", BULK, "message.title", "Hello @{name"),
+        ("sendBulkNotification", BULK, "message.text", "@{}"),
+        ("sendBulkNotification", BULK, "message.ios.title", "@{a:date}"),
+        ("sendBulkNotification", BULK, "message.contentState.a", "@{n:number} points"),
+        ("sendBulkNotification", BULK, "message.liveActAttr.a", "@{|x}"),
+        ("sendBulkNotification", BULK, "languages.tr.text", "@{"),
+        ("sendBulkNotification", BULK, "languages.tr.ios.title", "@{"),
+        ("sendNotification", SEND, "message.contentState.a", "@{"),
+        ("sendNotification", SEND, "message.text", "@{"),
+        ("update-live-activity", UPDATE, "contentState.a", "@{"),
+        ("update-live-activity", UPDATE, "alert", {"title": "@{", "body": ""}),
+    ],
+)
+async def test_what_begins_like_a_placeholder_and_is_none(api, operation, body, path, value):
+    error = await refused(api, operation, changed(body, path, value), 400, 2004)
+    assert path.startswith(error.split("'")[1])
+    assert "should have placeholders such as @{name}" in error
+
+
+@pytest.mark.parametrize(
+    ("languages", "text"),
+    [
+        ("tr", "an object"),
+        ({"tr": "Merhaba"}, "an object"),
+        ({"tr": {"text": 5}}, "a text"),
+        ({"turkish language": {"text": "x"}}, "named by a language tag such as tr"),
+        ({"default": {"text": "x"}}, "named by a language tag such as tr"),
+    ],
+)
+async def test_languages_that_are_none(api, languages, text):
+    error = await refused(api, "sendBulkNotification", BULK | {"languages": languages}, 400, 2004)
+    assert error.endswith(f"should be {text}")
+
+
+async def test_too_many_languages(api):
+    languages = {f"a{chr(97 + n // 26)}{chr(97 + n % 26)}": {} for n in range(101)}
+    await refused(api, "sendBulkNotification", BULK | {"languages": languages}, 400, 2004)
 
 
 @pytest.mark.parametrize("date", ["2025-12-31T23:59:59Z", "2026-01-01T00:00:00Z", 1767225600, 1767225600000])

@@ -1,6 +1,7 @@
 """The five steps of the guide: every documented body works as it stands, and content passes byte for byte."""
 
 import hashlib
+import json
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from skerry.api.ports import ApiSettings
 from skerry.domain.activity import End, Update
 from skerry.domain.audience import Audience
-from skerry.domain.commands import BulkStart, Idempotency, Pace, Send, Template
+from skerry.domain.commands import BulkStart, Idempotency, Pace, Send, Template, Wording
 
 FORMER_BULK = b"""{
   "message": {
@@ -161,6 +162,20 @@ async def test_a_send_overrides_content_and_fills_in_parameters(api):
     [(_, (_, [send], _), _)] = api.activities.calls
     assert send.attributes == b'{"b":1}'
     assert (send.ends_at, send.priority, send.params) == (1769614537, 5, {"name": "Ada", "count": "3"})
+
+
+async def test_a_bulk_start_in_several_languages(api):
+    languages = {
+        "tr": {"title": "Kampanya", "text": "Merhaba"},
+        "de-AT": {"ios": {"title": "Servus"}, "title": "Kampagne"},
+        "fr": {},
+    }
+    answer = await api.post("sendBulkNotification", json.loads(CURRENT_BULK) | {"languages": languages})
+    assert answer.status_code == 200
+    [(_, (_, start), _)] = api.activities.calls
+    assert start.template.languages == {
+        "tr": Wording("Kampanya", "Merhaba"), "de-AT": Wording("Servus", None), "fr": Wording()
+    }  # fmt: skip
 
 
 async def test_an_integer_key_is_refused_where_the_operator_wants_strictness(make_api):

@@ -88,6 +88,26 @@ class TestWindows:
         assert talk.server.requests[13].ended
         assert bodies(talk)[6] == b"y" * 10_000
 
+    @pytest.mark.parametrize("window", [65_535, 100])
+    def test_each_push_may_have_a_body_of_its_own(self, window: int) -> None:
+        talk = Conversation(settings={SettingCodes.INITIAL_WINDOW_SIZE: window})
+        own = [b"%d " % place * length for place, length in enumerate((1, 40, 3, 40, 70, 1))]
+        tokens = [b"a" * length for length in (64, 64, 160, 64, 64, 64)]
+        talk.push(6, letter(max(own, key=len)), tokens=tokens, bodies=own)
+        talk.exchange()
+        talk.server.credit(10_000)
+        for stream_id in talk.server.requests:
+            talk.server.credit(1_000, stream_id)
+        talk.exchange()
+        assert bodies(talk) == own
+        assert [request.token for request in talk.server.requests.values()] == tokens
+        assert all(request.ended for request in talk.server.requests.values())
+
+    def test_bodies_of_their_own_count_by_their_own_lengths(self) -> None:
+        talk = Conversation()
+        talk.push(6, letter(b"x" * 10_000), bodies=[b"y"] * 5 + [b"x" * 10_000])
+        assert talk.session.window == 65_535 - 10_005
+
     def test_where_no_body_fits_a_streams_window_streams_open_with_what_fits(self) -> None:
         talk = Conversation(settings={SettingCodes.INITIAL_WINDOW_SIZE: 100})
         assert talk.session.room(10_000) == 1_000

@@ -246,6 +246,23 @@ class TestBudget:
         ({"version": "1"}, "version"),
         ({"alert": {"title": 5}}, "alert.title"),
         ({"alert": {}}, "alert"),
+        ({"state": {"text": "Hello @{name"}}, "state"),
+        ({"attributes": {"text": "@{points:number} points"}}, "attributes"),
+        ({"alert": {"title": "@{}"}}, "alert"),
+        ({"params": {"name": {}}}, "params.name"),
+        ({"params": {"n": "x"}, "state": {"n": "@{n:number}"}}, "params.n"),
+        ({"alert": {"title": {"tr": "Gol"}}}, "alert.title.default"),
+        ({"alert": {"title": {"default": "Goal", "not a tag": "x"}}}, "alert.title.not a tag"),
+        ({"alert": {"body": {"default": "Goal", "tr": 5}}}, "alert.body.tr"),
+        ({"alert": {"body": {"default": None}}}, "alert.body.default"),
+        (
+            {
+                "alert": {
+                    "body": {"default": "Goal"} | {f"x{chr(97 + n // 26)}{chr(97 + n % 26)}": "" for n in range(100)}
+                }
+            },
+            "alert.body",
+        ),
         ({"silence_ttl": "PT9999H"}, "silence_ttl"),
         ({"silence_ttl": "-PT1H"}, "silence_ttl"),
         ({"dismissal": "maybe"}, "dismissal"),
@@ -266,6 +283,29 @@ async def test_bad_input_names_the_field_and_changes_nothing(whole: Whole, chang
     assert answer.json()["errors"][0]["field"] == field
     missing = await whole.client.get("/v1/activities/match", headers={"X-netmera-api-key": REST})
     assert missing.status_code == 404
+
+
+@pytest.mark.parametrize("routing", ["channel", "auto"])
+async def test_what_differs_does_not_go_by_channel(whole: Whole, routing: str) -> None:
+    differs = {**MATCH, "audience": {"all": True}, "state": {"score": "@{score|0}"}, "routing": routing}
+    answer = await put(whole, differs)
+    if routing == "auto":
+        assert answer.status_code == 201, "by token, then"
+    else:
+        assert (answer.status_code, answer.json()["title"]) == (409, "Same for everybody")
+        assert "tokens" in answer.json()["detail"]
+
+
+async def test_params_are_filled_in_once_and_for_all(whole: Whole) -> None:
+    wish = {
+        **MATCH,
+        "state": {"text": "@{gate} for @{name|you}", "n": "@{n:number}"},
+        "params": {"gate": "B@{", "n": 1},
+    }
+    await said(whole, wish)
+    assert (await get(whole))["state"] == {"text": "B@{ for @{name|you}", "n": 1}
+    assert (await said(whole, wish))["result"] == "noop"
+    assert (await said(whole, {**wish, "params": {"gate": "C", "n": 1}}))["result"] == "changed"
 
 
 @pytest.mark.parametrize("field", ["type", "attributes"])

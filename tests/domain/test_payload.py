@@ -69,12 +69,6 @@ def test_a_merge_replaces_members_at_the_top(base: dict[str, object], over: dict
     assert json.loads(merged) == base | over
 
 
-@given(st.text(max_size=12))
-def test_a_placeholder_is_filled_with_the_escaped_text(value: str) -> None:
-    raw = b'{"a":"order @{name} is @{other}"}'
-    assert json.loads(payload.substituted(raw, {"name": value})) == {"a": f"order {value} is @{{other}}"}
-
-
 def test_only_strings_count_as_text_members() -> None:
     assert payload.text_members(b'{"a":"x","b":1,"c":{"d":"y"}}') == {"a": "x"}
 

@@ -1,5 +1,6 @@
 """`getPushStats` and `getPushResult`: counts, windows, filters and pages of what became of starts."""
 
+import json
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -202,6 +203,20 @@ class TestResults:
             (None, "nobody", 150, False, "1", "NO_DEVICE"),
         ]
         assert {(one.title, one.text) for one in found.items} == {("Title", "Text")}
+
+    @pytest.mark.parametrize("alert_title", [None, "On the phone"])
+    async def test_placeholders_are_shown_as_the_user_got_them(self, desk: Desk, alert_title: str | None) -> None:
+        template = replace(
+            TEMPLATE, title="For @{name|you}", text="@{order} @{missing}, @@{", alert_title=alert_title,
+            params={"order": "of the definition"},
+        )  # fmt: skip
+        key = await desk.store.write(lambda tx: tx.notifications.add(APP, "definition", template, Millis(100)))
+        activity, _ = await desk.start(key, ACCEPTED, ACCEPTED)
+        alert = {"title": alert_title or template.title, "body": "9 @{missing}, @@{"}
+        await desk.sql("UPDATE revisions SET alert = ? WHERE activity_id = ?", json.dumps(alert).encode(), activity)
+        await desk.sql("""UPDATE users SET profile = '{"name":"\\u0130lk"}' WHERE ext_id = 'user-1'""")
+        found = await desk.results(notification_key=key)
+        assert [(one.title, one.text) for one in found.items] == [("For İlk", "9 , @{"), ("For you", "9 , @{")]
 
     async def test_what_is_open_or_not_a_push_is_not_there(self, desk: Desk) -> None:
         key = await desk.key()

@@ -22,7 +22,7 @@ async def test_a_script_waits_for_its_time_for_requests_and_for_rejections(start
             "script": [
                 {"after_requests": 2, "set": {"reject": {"reason": "BadTopic", "times": 1}}},
                 {"after_rejections": 1, "goaway": {"reason": None, "code": 7, "close": "never"}},
-                {"at_s": 0.05, "drop": "rst"},
+                {"at_s": 1.0, "drop": "rst"},
             ]
         }
     )

@@ -108,6 +108,7 @@ async def test_the_events_have_the_shape_of_the_contract(service: FakeService) -
             "osVersion": "18.1",
             "appVersion": "1.0",
             "deviceModel": "iPhone17,1",
+            "language": "en",
             "events": [
                 {"name": "LiveActivityStartToken", "token": "80aa", "time": "2026-01-11T09:21:37.000Z"},
                 {

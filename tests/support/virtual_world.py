@@ -224,6 +224,7 @@ class VirtualService:
         self._pulse = asyncio.Event()
         self.reports: list[Report] = []
         self._running: asyncio.Task[None] | None = None
+        self._scheduled_is_due = False
         self._wire()
 
     def _wire(self) -> None:
@@ -325,12 +326,15 @@ class VirtualService:
                 await self._running  # raises what the rooms have died of
             self.apple.bring()
             await self.take_reports()
-            while await self.timekeeper.turn() or await self.schedule_keeper.turn():
+            while await self.timekeeper.turn():
+                pass
+            # Only where there is something: each look at the store gives others a turn.
+            while self._scheduled_is_due and await self.schedule_keeper.turn():
                 pass
             while self.world.tick():
                 pass
             self.wake()
-            if not self.reports and not await self._is_busy():
+            if not await self._is_busy() and not self.reports:  # in this order: some may come while it is asked
                 return
             await asyncio.sleep(0)
         raise RestlessError(await self.store.read(self._to_be_done))
@@ -348,7 +352,14 @@ class VirtualService:
         def work(tx: SqliteTransaction) -> bool:
             depth = tx.outbox.depth(now)
             due = depth.oldest_due_at is not None
-            return due or bool(depth.leased) or bool(tx.outbox.due_plans(now, 1)) or bool(tx.timers.due(now, 1))
+            self._scheduled_is_due = bool(tx.schedule.due(now, 1)) or bool(tx.scripts.due(now, 1))
+            return (
+                self._scheduled_is_due
+                or due
+                or bool(depth.leased)
+                or bool(tx.outbox.due_plans(now, 1))
+                or bool(tx.timers.due(now, 1))
+            )
 
         return await self.store.read(work)
 

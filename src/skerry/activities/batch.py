@@ -123,7 +123,7 @@ class Batches:
         changes: list[Change] = []
         wishes: list[Wish] = []
         known: set[ActivityId] = set()
-        updates = [place for place in places if lines[place].end is None]
+        updates = [place for place in places if lines[place].end is None and not lines[place].is_personal]
         for seen in tx.rounds.look(app_id, [lines[place].group_id for place in updates], wanted=True):
             wanted = seen.wanted or _FRESH
             if seen.activity_id in known:  # by another of its names
@@ -146,7 +146,7 @@ class Batches:
         wishes: list[Wish],
         now: Millis,
     ) -> LineOutcome:
-        """As `DesiredState.carry_out` for an activity without an audience; adds to what is to be stored."""
+        """As `DesiredState.put_within` for an activity without an audience; adds to what is to be stored."""
         settings = self._settings
         digest = digest_of(line.state, line.alert, None, None, line.relevance, line.stale_at, seen.ends_at)
         same = wanted.digest == digest.hex().upper()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from skerry.activities.acceptance import accept
+from skerry.activities.acceptance import accept, differs
 from skerry.activities.limits import check_phases
 from skerry.activities.ports import Delivery, Transaction
 from skerry.activities.renewal import Renewal
@@ -25,6 +25,7 @@ from skerry.domain.desired import (
     Desired,
     Outcome,
     Priority,
+    Routing,
     Standing,
     is_outdated,
     outcome_text,
@@ -35,6 +36,7 @@ from skerry.domain.errors import (
     FixedAttributesError,
     NothingToStartError,
     OutdatedError,
+    PersonalOnChannelError,
     RefusedError,
 )
 from skerry.domain.ids import ActivityId, AppId, GroupId, Millis, RevisionNumber, Seconds
@@ -121,6 +123,7 @@ class DesiredState:
             NothingToStartError: if there is an audience and no attributes, or no type of them.
             PayloadTooLargeError: if a push could not be sent.
             FieldRefusedError: if the phases are out of order, or over.
+            PersonalOnChannelError: if it is not the same for everybody, and is to go, or goes, by channel.
             IdempotencyConflictError: if the idempotency key was used for another request.
         """
 
@@ -249,6 +252,11 @@ class DesiredState:
         running = known is not None and known.phase is Phase.RUNNING
         same = running and standing is not None and standing.digest == digest
         _check_order(known, standing, desired.version, expected, same=same)
+        shown_before = running and standing is not None and standing.personal
+        said = ((desired.state, desired.alert), *((one.state, one.alert) for one in desired.phases))
+        personal = shown_before or any(differs(state, alert) for state, alert in said)
+        if personal and desired.policies.routing is Routing.CHANNEL:
+            raise PersonalOnChannelError("a channel says the same to all phones")
         activity = known or self._create(tx, app_id, desired.group_id, now)
         activity = _with_attributes(rules.reopen(activity), desired, running=running)
         before = standing or Standing(activity.activity_id, b"", None, desired.policies)
@@ -262,7 +270,7 @@ class DesiredState:
             before, digest=digest, audience=audience, policies=desired.policies,
             version=desired.version if desired.version is not None else before.version,
             alerted_at=now if desired.alert is not None and not same else before.alerted_at,
-            revised_at=before.revised_at if same else now,
+            revised_at=before.revised_at if same else now, personal=personal,
         )  # fmt: skip
         revisions: list[RevisionNumber] = []
         priority = None

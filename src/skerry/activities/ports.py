@@ -174,6 +174,9 @@ class ChannelRecords(Protocol):
     def close(self, activity_id: ActivityId, now: Millis) -> None:
         """A renewal begins: whoever is started from now on listens on a newer channel."""
 
+    def is_listened_to(self, activity_id: ActivityId, first: CardNumber) -> bool:
+        """Whether a card numbered from `first` listens, or is being started to."""
+
 
 class NotificationRecords(Protocol):
     """Definitions and bulk starts, under one sequence of keys."""

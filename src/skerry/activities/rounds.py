@@ -1,8 +1,8 @@
 """Rounds of single updates: calls that come while the writer is busy are carried out together by its next transaction.
 
 Nobody waits on purpose: a lone call is a round of one. What a round cannot take (a name that no activity has, an
-activity on a channel) is left to the general way, one by one; and so are all calls of a round that fails, so that none
-fails for another's sake.
+activity on a channel, a text that is not the same for all) is left to the general way, one by one; and so are all calls
+of a round that fails, so that none fails for another's sake.
 """
 
 import asyncio

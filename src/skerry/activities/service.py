@@ -9,11 +9,11 @@ from skerry.activities.ports import Delivery, Transaction
 from skerry.activities.rounds import Rounds
 from skerry.activities.starting import NamedStart, filled, named_start
 from skerry.domain import activity as rules
-from skerry.domain import payload
+from skerry.domain import payload, personal
 from skerry.domain.activity import Activity, End, Phase, Update
 from skerry.domain.audience import Audience
 from skerry.domain.commands import BulkStart, Idempotency, Pace, Send, Template
-from skerry.domain.errors import UnknownNotificationError
+from skerry.domain.errors import FieldRefusedError, UnknownNotificationError
 from skerry.domain.ids import ActivityId, AppId, GroupId, Millis, NotificationKey
 from skerry.domain.revision import Revision
 from skerry.domain.timer import Timer, TimerKind
@@ -39,6 +39,7 @@ class Activities:
             PayloadTooLargeError: if the push could not be sent; nothing was changed.
             UnknownSegmentError: if the audience names a segment that there is not.
             AudienceTooComplexError: if it has too many conditions with those of its segments.
+            FieldRefusedError: if a parameter is not what its placeholder asks for.
             IdempotencyConflictError: if the idempotency key was used for another request.
         """
 
@@ -99,8 +100,10 @@ class Activities:
 
         Raises:
             PayloadTooLargeError: if the push could not be sent, whether or not there is such a group.
+            PersonalOnChannelError: if it is not the same for everybody, and phones listen on the group's channel.
         """
-        if fits(command) and await self._rounds.update(app_id, group_id, command):
+        shared = not personal.need(command.alert, command.state)
+        if shared and fits(command) and await self._rounds.update(app_id, group_id, command):
             return True
         return await self._revise(app_id, group_id, lambda activity, now: rules.update(activity, command, now))
 
@@ -151,6 +154,9 @@ class Activities:
     def _start(
         self, tx: Transaction, app_id: AppId, named: NamedStart, audience: Audience, pace: Pace, now: Millis
     ) -> None:
+        if any(map(personal.may_be_personal, (name.encode() for name in named.names))):
+            field = f"liveActAttr.{payload.GROUP_ID_ATTRIBUTE}"
+            raise FieldRefusedError(field, "has a placeholder: one activity has one name", "fill it by params")
         known = (tx.activities.by_group(app_id, name) for name in named.names)
         activity = next((found for found in known if found is not None), None) or tx.activities.create(app_id, now)
         activity, revision = rules.start(activity, named.start, now)

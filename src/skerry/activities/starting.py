@@ -5,7 +5,7 @@ Source of the rules: netmera.md sections 4, 5.4 and 5.6.
 
 from dataclasses import dataclass, replace
 
-from skerry.domain import payload
+from skerry.domain import payload, personal
 from skerry.domain.activity import Start
 from skerry.domain.commands import Send, Template
 from skerry.domain.ids import GroupId, NotificationKey
@@ -40,19 +40,23 @@ def named_start(template: Template, notification_key: NotificationKey) -> NamedS
 
     A known group id is put into the attributes as `netmeraGroupId`, or the Swift SDK could never report an update
     token; attributes that carry their own are left as they are, and both ids lead to the activity.
+
+    Raises:
+        FieldRefusedError: if a parameter is not what its placeholder asks for.
     """
-    attributes = payload.substituted(template.attributes, template.params)
+    params = template.params
+    attributes = personal.with_params(template.attributes, params)
     own = payload.text_members(attributes).get(payload.GROUP_ID_ATTRIBUTE) or None
     if template.group_id and own is None and payload.GROUP_ID_ATTRIBUTE not in payload.members(attributes):
         attributes = payload.with_member(attributes, payload.GROUP_ID_ATTRIBUTE, template.group_id)
     names = dict.fromkeys(GroupId(name) for name in (template.group_id, own) if name)
-    alert = payload.alert_of(template.alert_title or template.title, template.text)
+    alert = payload.alert_of(template.alert_title or template.title, template.text, template.languages)
     return NamedStart(
         start=Start(
             attributes_type=template.attributes_type,
             attributes=attributes,
-            state=payload.substituted(template.state, template.params),
-            alert=payload.substituted(alert, template.params),
+            state=personal.with_params(template.state, params),
+            alert=personal.with_params(alert, params),
             priority=template.priority,
             ends_at=template.ends_at,
             notification_key=notification_key,

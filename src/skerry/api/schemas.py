@@ -63,6 +63,9 @@ DATE = either(
     },
     {"type": "integer", "minimum": 1, "maximum": _LATEST, "description": "Seconds or milliseconds since 1970."},
 )
+LANGUAGE_TAG = "^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,2}$"
+"""BCP 47, as far as anybody goes: language, script and region."""
+
 SCALAR = either(
     text(4096, 0), BOOLEAN, {"type": "number", "minimum": -(2**63), "maximum": 2**63 - 1025}
 )  # fmt: skip
@@ -136,12 +139,13 @@ _PRIORITY_FIELD = said(PRIORITY, "APNs' priority: 10 at once, 5 as the phone see
 _PARAMS: Schema = {
     "type": "object",
     "additionalProperties": SCALAR,
-    "description": "Values of the `@{name}` placeholders in contentState, liveActAttr, title and text.",
+    "description": "Values of the `@{name}` placeholders in contentState, liveActAttr, title and text; the rest is "
+    "filled from each user's profile.",
 }
 CONTENT: dict[str, Schema] = {
     "platforms": {
         "type": "array",
-        "items": {"type": "string"},
+        "items": text(512, 0),
         "contains": {"const": "IOS"},
         "description": "Must contain IOS; others are ignored.",
     },
@@ -156,6 +160,17 @@ CONTENT: dict[str, Schema] = {
 }
 _TITLE = said(TEXT, "The campaign's name, and the alert's title where `ios.title` does not say another.")
 _TEXT = said(TEXT, "The alert's text: iOS starts no activity without an alert.")
+LANGUAGES: Schema = {
+    "type": "object",
+    "propertyNames": {"pattern": LANGUAGE_TAG},
+    "additionalProperties": fields(
+        title=said(text(4096, 0), "In place of the message's."),
+        text=said(text(4096, 0), "In place of the message's."),
+        ios=fields(title=said(text(4096, 0), "In place of the message's.")),
+    ),
+    "maxProperties": 100,
+    "description": "The alert in other languages, by language tag: each phone gets its own, or else the message's.",
+}
 _LIVE = ("platforms", "contentState", "liveActAttr", "liveActAttrType")
 _MESSAGE = fields(("title", "text", *_LIVE), title=_TITLE, text=_TEXT, **CONTENT)
 _KIND: Schema = {"const": "LIVE_ACTIVITY", "description": "May be left out where liveActAttrType is given."}
@@ -173,12 +188,14 @@ BULK = fields(
         intervalMins={"type": "integer", "minimum": 1, "maximum": 1440, "description": "Minutes between packages."},
         packageSize={"type": "integer", "minimum": 1, "maximum": 10_000_000, "description": "Devices of a package."},
     ),
+    languages=LANGUAGES,
     extRef=said(GROUP_ID, "Your name for this request; a repeat of it starts nothing again."),
 )
 DEFINITION = either(
-    fields(("title", "message", *_LIVE), title=_TITLE, message=_TEXT, type=_KIND, **CONTENT)
+    fields(("title", "message", *_LIVE), title=_TITLE, message=_TEXT, type=_KIND, languages=LANGUAGES, **CONTENT)
     | {"title": "With the fields at the root"},
-    fields(("message",), message=_MESSAGE, type=_KIND) | {"title": "With the fields under `message`"},
+    fields(("message",), message=_MESSAGE, type=_KIND, languages=LANGUAGES)
+    | {"title": "With the fields under `message`"},
 )
 _OVERRIDE = "In place of the definition's."
 _MERGED = "Merged over the definition's, member by member at the top level."
@@ -283,6 +300,10 @@ REPORT = fields(
     appVersion=text(64),
     deviceModel=text(64),
     deviceToken=said(TOKEN, "The ordinary notification token, in hexadecimal."),
+    language=said(
+        {"type": "string", "pattern": LANGUAGE_TAG},
+        "What the person reads, such as zh-Hant-TW: alerts in several languages go by it.",
+    ),
     location=said(
         either(
             fields(("latitude", "longitude"), latitude=between(-90, 90), longitude=between(-180, 180), time=DATE),
@@ -500,8 +521,8 @@ RESULTS = fields(
             errorCode=said(nullable("string"), "8: the token is dead; 1: anything else."),
             errorMsg=said(
                 nullable("string"),
-                "Apple's reason; or NO_DEVICE, NO_START_TOKEN, ALREADY_RUNNING, START_BUDGET, TOO_LATE, NO_ANSWER or"
-                " NOT_PROCESSED.",
+                "Apple's reason; or NO_DEVICE, NO_START_TOKEN, ALREADY_RUNNING, START_BUDGET, TOO_LATE, NO_ANSWER,"
+                " NOT_PROCESSED, MissingValue: and the placeholder's name.",
             ),
             installationId=said(nullable("string"), "The device; null where the user has none."),
             extId=nullable("string"),

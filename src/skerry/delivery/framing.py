@@ -3,7 +3,9 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
+from skerry.delivery.personalizing import People, write
 from skerry.domain import payload
 from skerry.domain.activity import framing_stamp
 from skerry.domain.card import CardStatus
@@ -19,17 +21,20 @@ _MOVED, _STARTING, _RENEWED = int(CardStatus.MOVED), int(CardStatus.STARTING), i
 
 
 NO_CHANNELS: Mapping[Environment, ChannelId] = {}
+ANYBODY: People = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Shipment:
-    """The same body to some cards of a chunk in one environment."""
+    """The same body (or `bodies`) to some cards of a chunk in one environment."""
 
     environment: Environment
     body: bytes
     recipients: Sequence[Recipient]
     channel: ChannelId | None = None
     """On which the cards of a start will listen."""
+    bodies: Sequence[bytes] | None = None
+    """One for each recipient instead, where each gets another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,8 @@ class Framed:
     """The revision whose state the body shows."""
     late: Sequence[CardNumber] = ()
     """Cards that had to wait for their start until the activity was over: nobody wants them any more."""
+    refused: Mapping[CardNumber, str] = field(default_factory=dict)
+    """Cards for which no body can be written, and why."""
 
     @property
     def listening(self) -> list[CardNumber]:
@@ -65,6 +72,7 @@ def frame(
     default: Environment,
     now: Millis,
     channels: Mapping[Environment, ChannelId] = NO_CHANNELS,
+    people: People = ANYBODY,
 ) -> Framed:
     """Decide for each card of `numbers` whether and what to push.
 
@@ -77,6 +85,7 @@ def frame(
         default: where to try devices that have not said theirs.
         now: the time.
         channels: for a start: where phones that can are to listen.
+        people: whose the cards are, where what they get may depend on it (`personalizing.need`).
     """
     by_number = {one.number: one for one in recipients}
     stamp = framing_stamp(revision, now, chunk.floor, newer)
@@ -101,12 +110,22 @@ def frame(
     state = newest_state(revision, newer)
     if state is None and newer is not None and newer.state is not None:
         shown = revision.number
-    shipments = []
+    shipments: list[Shipment] = []
+    refused: dict[CardNumber, str] = {}
     for (environment, modern), group in groups.items():
         channel = channels.get(environment) if modern and not ending else None
-        body = payload.body(revision, stamp, state=state, input_push_token=modern, channel=channel)
-        shipments.append(Shipment(environment, body, group, channel))
-    return Framed(stamp, shipments, verdicts, shown, late)
+        written = write(
+            revision,
+            group,
+            people,
+            partial(_body, revision, stamp, state, channel, modern=modern),
+            lambda: payload.body(replace(revision, state=None, alert=None), stamp),
+        )
+        if written.recipients:
+            bodies = None if written.body is not None else written.bodies
+            shipments.append(Shipment(environment, written.body or b"", written.recipients, channel, bodies))
+        refused |= written.refused
+    return Framed(stamp, shipments, verdicts, shown, late, refused)
 
 
 def newest_state(revision: Revision, newer: Revision | None) -> bytes | None:
@@ -121,6 +140,18 @@ def newest_state(revision: Revision, newer: Revision | None) -> bytes | None:
         return None
     fits = payload.largest_body(replace(revision, state=newer.state)) <= payload.MAX_BODY
     return newer.state if fits else None
+
+
+def _body(
+    revision: Revision,
+    stamp: Seconds,
+    state: bytes | None,
+    channel: ChannelId | None,
+    alert: bytes | None,
+    *,
+    modern: bool,
+) -> bytes:
+    return payload.body(revision, stamp, state=state, alert=alert, input_push_token=modern, channel=channel)
 
 
 def unsendable(one: Recipient | None, kind: RevisionKind) -> Verdict | None:

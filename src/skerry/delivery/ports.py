@@ -24,6 +24,7 @@ from skerry.domain.ids import (
     Seconds,
 )
 from skerry.domain.parcel import Parcel
+from skerry.domain.personal import Need, Person
 from skerry.domain.plan import AudienceSlice, Plan, Reachable
 from skerry.domain.push import Environment, Outcomes, PushBatch, Rejected, Result, Route
 from skerry.domain.receipt import Settled
@@ -83,6 +84,11 @@ class OutboxRecords(Protocol):
 
     def card_recipients(self, chunk: Chunk) -> list[Recipient]:
         """The chunk's cards with their update tokens, by number."""
+
+    def people(
+        self, activity_id: ActivityId, first: CardNumber, last: CardNumber, need: Need
+    ) -> dict[CardNumber, Person]:  # fmt: skip
+        """Whose the cards `first`..`last` are: the device's language and, where that is needed, its user's profile."""
 
     def next_due(self, lane: Lane) -> Millis | None:
         """When the next ready chunk of the lane is due."""

@@ -12,14 +12,14 @@ from dataclasses import dataclass, field, replace
 from skerry.delivery.assistance import SILENT_AFTER
 from skerry.delivery.channel_keeper import ChannelKeeper
 from skerry.delivery.courier import Courier
-from skerry.delivery.framing import NO_CHANNELS, Framed, Shipment, frame, newest_state
+from skerry.delivery.framing import ANYBODY, NO_CHANNELS, Framed, Shipment, frame, newest_state
 from skerry.delivery.handover import Handover
+from skerry.delivery.personalizing import People, body_for_all, need
 from skerry.delivery.planner import Planner
 from skerry.delivery.ports import AppDirectory, PushService, Transaction
 from skerry.delivery.settlement import Answer, Settlement
 from skerry.delivery.tally import Tally
 from skerry.delivery.tokenless import NoTokenSettings, Tokenless
-from skerry.domain import payload
 from skerry.domain.activity import Activity, Phase, framing_stamp
 from skerry.domain.budget import StartBudget
 from skerry.domain.card import CardStatus
@@ -27,6 +27,7 @@ from skerry.domain.channel import STORED_FOR, ActivityChannel, Broadcast, Storag
 from skerry.domain.chunk import CHANNEL, Chunk, ChunkState, Lane, Recipient
 from skerry.domain.ids import CardNumber, ChannelId, ChunkId, DeviceId, Millis, Seconds
 from skerry.domain.parcel import Parcel
+from skerry.domain.personal import Need
 from skerry.domain.push import Environment, Outcome, Outcomes, PushBatch
 from skerry.domain.revision import Revision, RevisionKind
 from skerry.domain.timer import Timer
@@ -88,6 +89,11 @@ class Claimed:
         """
         over = not self.chunk.is_broadcast and self.chunk.first < self.activity.first_card
         return over and self.revision.kind is RevisionKind.START and self.activity.phase is Phase.RUNNING
+
+    @property
+    def need(self) -> Need:
+        """What may have to be known of whose its cards are."""
+        return need(self.revision, self.newer)
 
 
 @dataclass(slots=True)
@@ -356,7 +362,9 @@ class Sender:
 
     async def _send_revision(self, claimed: Claimed, default: Environment) -> None:
         """An update or end: it may be repeated, so nothing is written first but a stamp that had to rise."""
-        framed = self._frame(claimed, claimed.chunk.open_numbers, default)
+        numbers = claimed.chunk.open_numbers
+        people = await self._store.read(lambda tx: _people(tx, claimed, numbers)) if claimed.need else ANYBODY
+        framed = self._frame(claimed, numbers, default, people=people)
         if framed.stamp > claimed.revision.timestamp:
             # Made anew, and so decided where no newer revision can come in between.
             framed = await self._store.write(lambda tx: self._frame_anew(tx, claimed, default))
@@ -375,6 +383,7 @@ class Sender:
                 now,
                 last=True,
                 accepted=answers.accepted,
+                refused=framed.refused,
             )
         )
         self._count(claimed.chunk, framed, answers)
@@ -388,7 +397,10 @@ class Sender:
         stamp = framing_stamp(revision, now, newer=claimed.newer)
         if stamp > revision.timestamp:
             stamp = await self._store.write(lambda tx: _broadcast_stamp(tx, claimed, now))
-        body = payload.body(revision, stamp, state=newest_state(revision, claimed.newer))
+        body = body_for_all(revision, stamp, newest_state(revision, claimed.newer))
+        if body is None:  # it was accepted because nobody listens
+            await self._settle_broadcast(claimed, {CHANNEL: Verdict.NO_CARD}, [])
+            return
         answers = []
         for one in claimed.channels:
             stored = one.channel.storage is StoragePolicy.MOST_RECENT_MESSAGE_STORED
@@ -449,7 +461,9 @@ class Sender:
             fresh = _claimed(tx, chunk) or claimed
             if fresh.is_outlived:
                 return Framed(Seconds(0), ()), self._settlement.give_up(tx, chunk, self._clock())
-            framed = self._frame(fresh, window, default, channels)
+            # What it says may have come to differ meanwhile: then nobody may begin to listen to what is said to all.
+            listening = channels if fresh.uses_channel else NO_CHANNELS
+            framed = self._frame(fresh, window, default, listening, _people(tx, fresh, window))
             _restamp(tx, fresh, framed.stamp)
             if framed.listening:
                 tx.activities.listen(chunk.activity_id, framed.listening, live=False)
@@ -473,7 +487,15 @@ class Sender:
 
         def work(tx: Transaction) -> Chunk:
             settled = self._settlement.settle(
-                tx, chunk, claimed.revision, framed.verdicts, answers.others, now, last=last, accepted=answers.accepted
+                tx,
+                chunk,
+                claimed.revision,
+                framed.verdicts,
+                answers.others,
+                now,
+                last=last,
+                accepted=answers.accepted,
+                refused=framed.refused,
             )
             accepted = [n for n in framed.listening if settled.verdicts[n - chunk.first] == Verdict.ACCEPTED]
             unwatched = last or Verdict.ACCEPTED not in chunk.verdicts
@@ -491,7 +513,8 @@ class Sender:
 
     def _frame_anew(self, tx: Transaction, claimed: Claimed, default: Environment) -> Framed:
         fresh = _claimed(tx, claimed.chunk) or claimed
-        framed = self._frame(fresh, claimed.chunk.open_numbers, default)
+        numbers = claimed.chunk.open_numbers
+        framed = self._frame(fresh, numbers, default, people=_people(tx, fresh, numbers))
         _restamp(tx, fresh, framed.stamp)
         return framed
 
@@ -501,6 +524,7 @@ class Sender:
         numbers: Sequence[CardNumber],
         default: Environment,
         channels: Mapping[Environment, ChannelId] = NO_CHANNELS,
+        people: People = ANYBODY,
     ) -> Framed:
         return frame(
             claimed.chunk,
@@ -511,6 +535,7 @@ class Sender:
             default,
             self._clock(),
             channels,
+            people,
         )
 
     def _put_off(self, tx: Transaction, chunk: Chunk) -> None:
@@ -534,6 +559,7 @@ class Sender:
                 expiration=revision.expiration,
                 urgent=chunk.lane is Lane.SMALL,
                 deadline=self._settings.push_deadline,
+                bodies=shipment.bodies,
             )
             sends.append(self._pushes.send(target.route, batch))
         answers = Answers()
@@ -554,6 +580,8 @@ class Sender:
             self._wake()  # what is sent again may be due before this lane's nap is over
         tally.verdicts.update(framed.verdicts.values())
         tally.verdicts[Verdict.ACCEPTED] += len(answers.accepted)
+        tally.verdicts[Verdict.REJECTED] += len(framed.refused)
+        tally.reasons.update(why.partition(":")[0] for why in framed.refused.values())
         for answer in answers.others:
             tally.verdicts[Verdict[answer.outcome.name]] += 1
             if answer.rejected is not None:
@@ -583,6 +611,14 @@ def _claimed(tx: Transaction, chunk: Chunk) -> Claimed | None:
 def _settle_erased(tx: Transaction, chunks: Sequence[Chunk]) -> None:
     for chunk in chunks:
         tx.outbox.save(replace(chunk, state=ChunkState.SETTLED))
+
+
+def _people(tx: Transaction, claimed: Claimed, numbers: Sequence[CardNumber]) -> People:
+    """Whose these cards are, as it is known now; nobody's where it makes no difference."""
+    wanted = claimed.need
+    if not wanted or not numbers:
+        return ANYBODY
+    return tx.outbox.people(claimed.chunk.activity_id, numbers[0], numbers[-1], wanted)
 
 
 def _due(chunk: Chunk) -> Millis:

@@ -22,6 +22,8 @@ because its activity ended first: while the start waited for its phone's budget,
 
 
 _ACCEPTED = int(Verdict.ACCEPTED)
+_NEVER_SENT = 0
+"""No HTTP status: it was not APNs that refused it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class Settlement:
         *,
         last: bool,
         accepted: Sequence[CardNumber] = (),
+        refused: Mapping[CardNumber, str] | None = None,
     ) -> Chunk:
         """Write the verdicts into the chunk; where it is the chunk's last window, settle it or make it ready for later.
 
@@ -74,6 +77,7 @@ class Settlement:
             last: no window follows.
             accepted: cards whose push was accepted and taught nothing; nearly all, so that an `Answer` for each would
                 cost as much as the rest of settling.
+            refused: cards for which no body could be written, and why: it is remembered as a refusal by APNs is.
 
         Returns the chunk as it was stored (not stored before the last window: the caller goes on with it).
         """
@@ -82,6 +86,9 @@ class Settlement:
             board[number - chunk.first] = verdict
         for number in accepted:
             board[number - chunk.first] = _ACCEPTED
+        for number, why in (refused or {}).items():
+            board[number - chunk.first] = Verdict.REJECTED
+            self._refuse_unwritten(tx, chunk, revision, number, why, now)
         delays: dict[CardNumber, float] = {}
         for answer in answers:
             verdict, delay = self._judge(tx, chunk, revision, answer, now)
@@ -207,6 +214,14 @@ class Settlement:
             tx.events.add(Event(chunk.app_id, EventKind.START_TOKEN_LOST, now, device_id=one.device_id, body=body))
         current = tx.devices.current_start_token(chunk.app_id, one.device_id, revision.attributes_type or "")
         return current is not None and current != one.token
+
+    def _refuse_unwritten(
+        self, tx: Transaction, chunk: Chunk, revision: Revision, number: CardNumber, why: str, now: Millis
+    ) -> None:
+        tx.rejections.add(chunk.activity_id, revision.number, number, Rejected(_NEVER_SENT, why), now)
+        card = tx.activities.card(chunk.activity_id, number)
+        if card is not None and revision.kind is RevisionKind.START:
+            _save_fate(tx, chunk.app_id, card, refuse_start(card, why, now), now)
 
     def _refuse(
         self,

@@ -25,6 +25,14 @@ class Idempotency:
 
 
 @dataclass(frozen=True, slots=True)
+class Wording:
+    """What an alert says in one language; None: as in the others."""
+
+    title: str | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Template:
     """The content of a start: of a bulk start, or of a definition that later sends fill in.
 
@@ -42,6 +50,8 @@ class Template:
     ends_at: Seconds | None = None
     priority: int = 10
     params: Mapping[str, str] = field(default_factory=dict)
+    languages: Mapping[str, Wording] = field(default_factory=dict)
+    """The alert in other languages, by tag."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,13 +195,15 @@ class Standing:
     start: RevisionNumber = RevisionNumber(0)
     """The newest start of the present run, whose attributes and alert late joiners get; 0: there is none."""
     meter: Meter = field(default_factory=Meter)
+    personal: bool = False
+    """In the present run it has shown what is not the same for everybody, so that it cannot be broadcast."""
 
     @property
     def uses_channel(self) -> bool:
         """Whether phones that can are started on a channel."""
         if self.policies.routing is Routing.AUTO:
-            return self.audience is not None and not self.audience.is_small
-        return self.policies.routing is Routing.CHANNEL
+            return self.audience is not None and not self.audience.is_small and not self.personal
+        return self.policies.routing is Routing.CHANNEL and not self.personal
 
     def swipes_since(self, revised_at: Millis) -> Millis:
         """Swipes at or after this moment keep a revision of that time away from their devices."""

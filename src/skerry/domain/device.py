@@ -58,6 +58,8 @@ class Device:
     model: str | None = None
     last_active_at: Millis = Millis(0)
     """Up to `ACTIVE_STEP` before its last report."""
+    language: str | None = None
+    """What its user reads, as BCP 47 has it: `zh-Hant-TW`."""
 
 
 class DeviceEventKind(StrEnum):
@@ -112,6 +114,7 @@ class DeviceReport:
     location: Location | None = None
     forget_location: bool = False
     """What is known of the device's location is to be deleted."""
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

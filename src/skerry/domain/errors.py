@@ -55,6 +55,10 @@ class FixedAttributesError(RefusedError):
     """Attributes and their type cannot change while cards run: ActivityKit takes them at the start only."""
 
 
+class PersonalOnChannelError(RefusedError):
+    """What is not the same for everybody cannot be broadcast to phones that listen on a channel."""
+
+
 class NothingToStartError(RefusedError):
     """A start needs the attributes and their type, and nobody has said them. `field` is the first that is missing."""
 

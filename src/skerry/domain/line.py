@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from skerry.domain import personal
 from skerry.domain.activity import End
 from skerry.domain.desired import Desired, Policies, Priority
 from skerry.domain.ids import GroupId, RevisionNumber, Seconds
@@ -22,6 +23,11 @@ class Line(Struct):
     version: int | None = None
     end: End | None = None
     """End the activity so, instead of all that but the version."""
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether cards differ in what they get of it."""
+        return bool(personal.need(self.alert, self.state))
 
     def wish(self, policies: Policies, ends_at: Seconds | None) -> Desired:
         """The same as a desired state of an activity that lives by these policies and ends at that time."""

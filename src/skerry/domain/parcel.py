@@ -16,7 +16,10 @@ from skerry.domain.verdict import Verdict
 
 
 class Parcel(Struct):
-    """An update or end, never a start, for one card: the newest revision, young enough for its own stamp. Leased."""
+    """An update or end, never a start, for one card: the newest revision, young enough for its own stamp. Leased.
+
+    Nothing in it has to be filled in for its person (`domain.personal`).
+    """
 
     chunk_id: ChunkId
     app_id: AppId

@@ -4,11 +4,12 @@
 Swift's decoding is strict about both (netmera.md Q21, architecture invariant 7).
 """
 
-import re
 from collections.abc import Mapping
 
 import msgspec
 
+from skerry.domain import languages, personal
+from skerry.domain.commands import Wording
 from skerry.domain.ids import ChannelId, Seconds
 from skerry.domain.revision import Revision, RevisionKind
 
@@ -22,8 +23,6 @@ _LONGEST_CHANNEL = ChannelId("=" * 44)
 """Twice what APNs gives (24 characters, apple.md 5.2), though it promises no size."""
 
 _EVENTS = {kind: kind.event.encode() for kind in RevisionKind}
-
-_PLACEHOLDER = re.compile(rb"@\{([^{}\"\\]{1,64})\}")
 
 
 def body(
@@ -94,13 +93,25 @@ def change(
 
 
 def largest_body(revision: Revision) -> int:
-    """Bytes of the largest body that a push of this revision can have: what is checked before it is accepted."""
-    return len(body(revision, revision.timestamp, channel=_LONGEST_CHANNEL))
+    """Bytes of the largest body that a push of this revision can have: what is checked before it is accepted.
+
+    A placeholder counts with its default, or with nothing: how long values are is seen when they are filled in.
+    """
+    return max(
+        personal.least_size(body(revision, revision.timestamp, alert=alert, channel=_LONGEST_CHANNEL))
+        for alert in languages.variants(revision.alert)
+    )
 
 
-def alert_of(title: str, text: str) -> bytes:
-    """Apple's alert object for a start, which needs one (apple.md 4.2)."""
-    return msgspec.json.encode({"title": title, "body": text})
+def alert_of(title: str, text: str, more: Mapping[str, Wording] | None = None) -> bytes:
+    """Apple's alert object for a start, which needs one (apple.md 4.2); `more`: in other languages, by tag."""
+    titles = {tag: one.title for tag, one in (more or {}).items() if one.title is not None}
+    texts = {tag: one.text for tag, one in (more or {}).items() if one.text is not None}
+    both = {
+        "title": {languages.DEFAULT: title, **titles} if titles else title,
+        "body": {languages.DEFAULT: text, **texts} if texts else text,
+    }
+    return msgspec.json.encode(both)
 
 
 def members(raw: bytes) -> dict[str, bytes]:
@@ -137,18 +148,3 @@ def merged(base: bytes | None, over: bytes | None) -> bytes | None:
         return over if over is not None else base
     both = members(base) | members(over)
     return b"{" + b",".join(msgspec.json.encode(name) + b":" + value for name, value in both.items()) + b"}"
-
-
-def substituted(raw: bytes, params: Mapping[str, str]) -> bytes:
-    """The raw JSON text with each `@{name}` replaced by that parameter, escaped as JSON; unknown ones stay.
-
-    In valid JSON an `@` can only stand inside a string, so the text around a placeholder needs no parsing.
-    """
-    if not params or b"@{" not in raw:
-        return raw
-
-    def replacement(match: re.Match[bytes]) -> bytes:
-        value = params.get(match.group(1).decode())
-        return match.group(0) if value is None else msgspec.json.encode(value)[1:-1]
-
-    return _PLACEHOLDER.sub(replacement, raw)

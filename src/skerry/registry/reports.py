@@ -74,6 +74,7 @@ class Reports(Generic[TxT]):
             app_version=report.app_version or known.app_version,
             model=report.model or known.model,
             push_token=report.push_token or known.push_token,
+            language=report.language or known.language,
         )
         if report.environment is not None and report.environment is not known.environment:
             device = replace(device, environment=report.environment, environment_proved=False)

@@ -167,6 +167,7 @@ class _Api:
                 user=body.user,
                 environment=body.environment,
                 os_version=body.os_version,
+                language=body.language,
                 types=body.declared_types(),
                 policy=policy,
             )

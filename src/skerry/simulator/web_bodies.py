@@ -134,6 +134,9 @@ class NewPhones(_Body):
     ] | (None) = "user-{n}"
     environment: Annotated[Environment, Meta(description="'sandbox' or 'production'")] = Environment.SANDBOX
     os_version: Annotated[str, Meta(description="an iOS version such as '18.1'")] = "18.1"
+    language: Annotated[str, Meta(min_length=2, max_length=35, description="a language tag such as 'zh-Hant-TW'")] = (
+        "en"
+    )
     types: Annotated[list[dict[str, Any]], Meta(description="declarations of ActivityAttributes")] | UnsetType = UNSET
     reports: Annotated[Policy, Meta(description="as in PUT /simulator/phones/{id}/reports")] | UnsetType = UNSET
 

@@ -100,6 +100,7 @@ class World(Phones):
         user: str | None = "user-{n}",
         environment: Environment = Environment.SANDBOX,
         os_version: str = "18.1",
+        language: str = "en",
         types: Mapping[str, AttributesType] | None = None,
         policy: ReportPolicy | None = None,
     ) -> list[Phone]:
@@ -110,6 +111,7 @@ class World(Phones):
             user: who is signed in; `{n}` becomes the phone's number. None: nobody.
             environment: which APNs world the app was built for.
             os_version: such as `18.1`.
+            language: what their people read.
             types: what the app knows, if not what the world's phones know.
             policy: how the app reports.
 
@@ -121,7 +123,8 @@ class World(Phones):
         now = self.clock.now()
         phones = []
         for number in range(len(self.phones) + 1, len(self.phones) + count + 1):
-            handset = Handset(f"phone-{number}", environment, self.bundle_id, os_version, self._seed)
+            name = f"phone-{number}"
+            handset = Handset(name, environment, self.bundle_id, os_version, self._seed, language=language)
             owner = None if user is None else user.replace("{n}", str(number))
             known = self._types if types is None else types
             phone = Phone(handset, owner, now, types=known, rules=self._rules, policy=policy)

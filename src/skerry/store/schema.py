@@ -109,6 +109,7 @@ devices = Table(
     Column("model", Text),
     Column("created_at", Integer, nullable=False),
     Column("last_active_at", Integer, nullable=False),
+    Column("language", Text),  # BCP 47, as the device said it
     UniqueConstraint("app_id", "installation_id"),
     Index("ix_devices_user_id", "user_id"),
     Index("ix_devices_app_id_push_token", "app_id", "push_token"),
@@ -285,6 +286,7 @@ desired = Table(
     Column("start", Integer, nullable=False),
     Column("spent", REAL, nullable=False),
     Column("spent_at", Integer, nullable=False),
+    Column("personal", Integer, nullable=False, server_default=text("0")),
     **STRICT,
 )
 

@@ -11,11 +11,15 @@ import structlog
 from skerry.api.rest3.errors import invalid, missing
 from skerry.api.rest3.fields import Fields, scalar_texts
 from skerry.api.rest3.targets import MOST_IDS, audience
+from skerry.domain import personal
 from skerry.domain.activity import End, Update
-from skerry.domain.commands import BulkStart, Idempotency, Pace, Send, Template
+from skerry.domain.commands import BulkStart, Idempotency, Pace, Send, Template, Wording
+from skerry.domain.errors import FieldRefusedError
 from skerry.domain.ids import GroupId, Millis, NotificationKey, Seconds
+from skerry.domain.languages import DEFAULT, normal_tag
 
 LIVE_ACTIVITY = "LIVE_ACTIVITY"
+MOST_LANGUAGES = 100
 MOST_GROUP_ID = 256
 _LARGEST_KEY = 2**63 - 1
 
@@ -31,7 +35,7 @@ def bulk_start(request: Fields, idempotency: Idempotency | None, timezone: str, 
     if message is None:  # pragma: no cover - required above
         raise missing("message")
     _require_live_activity(request, message)
-    template = _template(message, message.required_text("title"), _body_text(message, "text"), now, outer=request)
+    template = _template(message, _required_text(message, "title"), _required_text(message, "text"), now, outer=request)
     return BulkStart(template, audience(request), _pace(request, timezone, now), idempotency)
 
 
@@ -41,8 +45,8 @@ def definition(request: Fields, now: Clock) -> Template:
     source = request.object("message") if nested else request
     if source is None:  # pragma: no cover - it begins with a brace
         raise missing("message")
-    title = source.required_text("title")
-    text = _body_text(source, "text" if nested else "message")
+    title = _required_text(source, "title")
+    text = _required_text(source, "text" if nested else "message")
     _require_live_activity(request, source)
     return _template(source, title, text, now, outer=request)
 
@@ -79,7 +83,7 @@ def revision(request: Fields) -> tuple[GroupId, Update | End]:
         raise invalid("Field 'action' should be UPDATE or END")
     if action == "UPDATE":
         request.require("contentState")
-    state = request.object_bytes("contentState")
+    state = _form(request, "contentState")
     priority = _priority(request) or 10
     alert = _alert(request)
     if action == "UPDATE":
@@ -93,7 +97,7 @@ def _template(message: Fields, title: str, text: str, now: Clock, *, outer: Fiel
     _require_ios(message)
     _ignore(message, "staleDate", "dismissalDate")
     message.require("contentState", "liveActAttr", "liveActAttrType")
-    state, attributes = message.object_bytes("contentState"), message.object_bytes("liveActAttr")
+    state, attributes = _form(message, "contentState"), _form(message, "liveActAttr")
     ends_at = message.date("liveActEndDate")
     _require_future(message, "liveActEndDate", ends_at, now)
     group = message.text("groupId", most=MOST_GROUP_ID) or outer.text("groupId", most=MOST_GROUP_ID)
@@ -108,6 +112,7 @@ def _template(message: Fields, title: str, text: str, now: Clock, *, outer: Fiel
         ends_at=_seconds(ends_at),
         priority=_priority(message) or 10,
         params=_params(message),
+        languages=_languages(outer),
     )
 
 
@@ -127,13 +132,13 @@ def _send(entry: Fields, *, strict_key: bool, now: Clock) -> Send:
         notification_key=key,
         audience=whom,
         group_id=GroupId(group) if group else None,
-        state=over.object_bytes("contentState"),
-        attributes=over.object_bytes("liveActAttr"),
+        state=_form(over, "contentState"),
+        attributes=_form(over, "liveActAttr"),
         ends_at=_seconds(ends_at),
         priority=_priority(over),
         params=_params(over),
-        title=over.text("title"),
-        text=over.text("text"),
+        title=_text(over, "title"),
+        text=_text(over, "text"),
         alert_title=_alert_title(over),
     )
 
@@ -181,14 +186,16 @@ def _require_future(source: Fields, name: str, moment: Millis | None, now: Clock
         raise invalid(f"Field '{source.name(name)}' should be a date in the future")
 
 
-def _body_text(source: Fields, name: str) -> str:
-    return source.required_text(name)
+def _required_text(source: Fields, name: str) -> str:
+    found = source.required_text(name)
+    _check(msgspec.json.encode(found), source.name(name))
+    return found
 
 
 def _alert_title(message: Fields) -> str | None:
     """What the phone shows; `title` is the campaign's name (netmera.md 5.6)."""
     ios = message.object("ios")
-    return None if ios is None else ios.text("title")
+    return None if ios is None else _text(ios, "title")
 
 
 def _priority(source: Fields) -> int | None:
@@ -207,9 +214,48 @@ def _alert(request: Fields) -> bytes | None:
         return None
     alert.require("title", "body")
     for name in ("title", "body"):
-        if not isinstance(alert.value(name), str | dict):
+        said = alert.value(name)
+        texts = said.values() if isinstance(said, dict) and DEFAULT in said else ()
+        if not isinstance(said, str | dict) or not all(isinstance(one, str) for one in texts):
             raise invalid(f"Field '{alert.name(name)}' should be a text or an object with loc-key")
-    return request.raw("alert")
+    return _form(request, "alert")
+
+
+def _languages(request: Fields) -> dict[str, Wording]:
+    """The alert in other languages, beside the message."""
+    sent = request.object("languages")
+    found: dict[str, Wording] = {}
+    for name in () if sent is None else request.value("languages"):
+        tag, wording = normal_tag(name), None if sent is None else sent.object(name)
+        if tag is None:
+            raise invalid(f"Field '{request.name('languages')}.{name}' should be named by a language tag such as tr")
+        if wording is not None:
+            title = _alert_title(wording) or _text(wording, "title")
+            found[tag] = Wording(title, _text(wording, "text"))
+    if len(found) > MOST_LANGUAGES:
+        raise invalid(f"Field '{request.name('languages')}' should have at most {MOST_LANGUAGES} languages")
+    return found
+
+
+def _form(source: Fields, name: str) -> bytes | None:
+    """An object that may have placeholders."""
+    sent = source.object_bytes(name)
+    _check(sent, source.name(name))
+    return sent
+
+
+def _text(source: Fields, name: str) -> str | None:
+    """A text that may have placeholders."""
+    found = source.text(name)
+    _check(msgspec.json.encode(found), source.name(name))
+    return found
+
+
+def _check(sent: bytes | None, name: str) -> None:
+    try:
+        personal.check(sent, name)
+    except FieldRefusedError as error:
+        raise invalid(f"Field '{name}' should have placeholders such as @{{name}}, or @@{{ for the signs") from error
 
 
 def _params(source: Fields) -> dict[str, str]:

@@ -8,7 +8,8 @@ from typing import Any, Literal
 import msgspec
 
 from skerry.api.v1.audiences import read_audience
-from skerry.api.v1.reading import Body, moment, object_bytes, refused, seconds, text
+from skerry.api.v1.reading import Body, moment, read_params, refused, seconds, template_bytes, text
+from skerry.domain import languages
 from skerry.domain.activity import Activity, End, Phase
 from skerry.domain.budget import OverBudget
 from skerry.domain.card import CardStatus
@@ -24,6 +25,7 @@ ABSENT = msgspec.Raw()
 """An empty one: msgspec has no raw value that may be missing."""
 MOST_ID = 256
 MOST_VERSION = 2**53
+MOST_LANGUAGES = 100
 LONGEST = timedelta(days=30)
 MOST_PHASES = 100
 
@@ -77,6 +79,7 @@ class PutBody(Body):
     no_token: Literal["wait", "lost", "again"] | None = None
     no_token_after: timedelta | None = None
     start_budget: Literal["hold", "refuse"] | None = None
+    params: dict[str, Any] | None = None
 
 
 class EndBody(Body):
@@ -86,6 +89,7 @@ class EndBody(Body):
     alert: msgspec.Raw = ABSENT
     dismiss_at: Any = None
     version: float | None = None
+    params: dict[str, Any] | None = None
 
 
 def activity_id(value: str) -> GroupId:
@@ -99,7 +103,8 @@ def desired(body: PutBody, group_id: GroupId, now: Millis) -> Desired:
     Raises:
         ProblemError: 422 naming the field that cannot be.
     """
-    state = object_bytes(body.state, "state")
+    params = read_params(body.params)
+    state = template_bytes(body.state, "state", params)
     if state is None:
         raise refused("state", "is missing", "send the whole state that the phones should show")
     ends_at = seconds(body.ends_at, "ends_at")
@@ -109,8 +114,8 @@ def desired(body: PutBody, group_id: GroupId, now: Millis) -> Desired:
         group_id=group_id,
         state=state,
         attributes_type=text(body.type, "type", MOST_ID),
-        attributes=object_bytes(body.attributes, "attributes"),
-        alert=alert_of(body.alert),
+        attributes=template_bytes(body.attributes, "attributes", params),
+        alert=alert_of(body.alert, params),
         audience=None if body.audience is None else read_audience(body.audience, "audience"),
         priority=priority_of(body.priority),
         important=body.important,
@@ -119,16 +124,17 @@ def desired(body: PutBody, group_id: GroupId, now: Millis) -> Desired:
         ends_at=ends_at,
         version=version(body.version),
         policies=_policies(body),
-        phases=_phases(body),
+        phases=_phases(body, params),
         end_after=_end_after(body),
     )
 
 
 def ending(body: EndBody) -> End:
     """The end."""
+    params = read_params(body.params)
     return End(
-        state=object_bytes(body.state, "state"),
-        alert=alert_of(body.alert),
+        state=template_bytes(body.state, "state", params),
+        alert=alert_of(body.alert, params),
         dismissal_date=seconds(body.dismiss_at, "dismiss_at"),
     )
 
@@ -142,16 +148,16 @@ def version(value: float | None) -> int | None:
     return int(value)
 
 
-def _phases(body: PutBody) -> tuple[ScriptPhase, ...]:
+def _phases(body: PutBody, params: Mapping[str, str]) -> tuple[ScriptPhase, ...]:
     """Whether their times are in order is for the service to say, which knows when it begins."""
     phases = body.phases or []
     if len(phases) > MOST_PHASES:
         raise refused("phases", f"has more than {MOST_PHASES} phases", "send the rest later")
-    return tuple(_phase(phase, f"phases[{number}]") for number, phase in enumerate(phases))
+    return tuple(_phase(phase, f"phases[{number}]", params) for number, phase in enumerate(phases))
 
 
-def _phase(phase: PhaseBody, path: str) -> ScriptPhase:
-    state = object_bytes(phase.state, f"{path}.state")
+def _phase(phase: PhaseBody, path: str, params: Mapping[str, str]) -> ScriptPhase:
+    state = template_bytes(phase.state, f"{path}.state", params)
     if state is None:
         raise refused(f"{path}.state", "is missing", "send the whole state that the phones should show")
     at, after = moment(phase.at, f"{path}.at"), _millis(phase.after, f"{path}.after")
@@ -162,7 +168,7 @@ def _phase(phase: PhaseBody, path: str) -> ScriptPhase:
         state=state,
         at=at,
         after=after,
-        alert=alert_of(phase.alert, f"{path}.alert"),
+        alert=alert_of(phase.alert, params, f"{path}.alert"),
         priority=priority_of(phase.priority, f"{path}.priority"),
         relevance=finite(phase.relevance, f"{path}.relevance"),
         stale_at=seconds(phase.stale_at, f"{path}.stale_at"),
@@ -229,20 +235,40 @@ def finite(value: float | None, path: str = "relevance") -> float | None:
     return value
 
 
-def alert_of(raw: msgspec.Raw, path: str = "alert") -> bytes | None:
-    """Apple's alert: title and body are texts or `{"loc-key", "loc-args"}` (apple.md 4.2)."""
-    sent = object_bytes(raw, path)
+def alert_of(raw: msgspec.Raw, params: Mapping[str, str], path: str = "alert") -> bytes | None:
+    """Apple's alert, whose title and body are texts, `{"loc-key", "loc-args"}` (apple.md 4.2), or texts by language."""
+    sent = template_bytes(raw, path, params)
     if sent is None:
         return None
     members: dict[str, Any] = msgspec.json.decode(sent)
-    for name in ("title", "body"):
-        if not isinstance(members.get(name, ""), str | dict):
-            raise refused(f"{path}.{name}", "is not a text", "send a text, or an object with loc-key and loc-args")
+    for name in languages.TEXTS:
+        said = members.get(name, "")
+        if isinstance(said, dict) and "loc-key" not in said:
+            _check_languages(said, f"{path}.{name}")
+        elif not isinstance(said, str | dict):
+            raise refused(
+                f"{path}.{name}",
+                "is not a text",
+                "send a text, texts by language, or an object with loc-key and loc-args",
+            )
     if not isinstance(members.get("sound", ""), str):
         raise refused(f"{path}.sound", "is not a text", "send default, or the name of a file in the app")
     if "title" not in members and "body" not in members:
         raise refused(path, "says nothing", "send title and body")
     return sent
+
+
+def _check_languages(texts: dict[str, Any], field: str) -> None:
+    """Texts by language tag, with a default for the languages that are not there."""
+    if languages.DEFAULT not in texts:
+        raise refused(f"{field}.default", "is missing", "send the text for all other languages, or Apple's loc-key")
+    if len(texts) > MOST_LANGUAGES:
+        raise refused(field, f"has more than {MOST_LANGUAGES} languages", "let the app translate: send a loc-key")
+    for tag, said in texts.items():
+        if tag != languages.DEFAULT and languages.normal_tag(tag) is None:
+            raise refused(f"{field}.{tag}", "is not a language tag", "send one such as en, pt-BR or zh-Hant")
+        if not isinstance(said, str):
+            raise refused(f"{field}.{tag}", "is not a text", "send the text in this language")
 
 
 # ------------------------------------------------------------------ answers

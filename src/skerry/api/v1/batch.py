@@ -20,7 +20,7 @@ from skerry.api.ports import Batches
 from skerry.api.problems import CODES, ProblemError
 from skerry.api.v1 import activities as forms
 from skerry.api.v1.headers import idempotency
-from skerry.api.v1.reading import Body, object_bytes, read, refused, seconds, text
+from skerry.api.v1.reading import Body, read, read_params, refused, seconds, template_bytes, text
 from skerry.api.v1.refusals import problem_of, refusal
 from skerry.domain.activity import End
 from skerry.domain.commands import Idempotency
@@ -53,6 +53,7 @@ class LineBody(Body):
     stale_at: Any = None
     dismiss_at: Any = None
     version: int | None = None
+    params: dict[str, Any] | None = None
 
 
 class LineAnswer(msgspec.Struct):
@@ -236,7 +237,8 @@ def line_of(line: bytes) -> Line:
         raise ProblemError(413, "Line too long", f"the line has {len(line)} bytes: send at most {LONGEST_LINE}")
     body = read(line, LineBody)
     group_id = GroupId(text(body.id, "id", forms.MOST_ID) or "")
-    state, alert = object_bytes(body.state, "state"), forms.alert_of(body.alert)
+    params = read_params(body.params)
+    state, alert = template_bytes(body.state, "state", params), forms.alert_of(body.alert, params)
     if body.action == "end":
         dismissal_date = seconds(body.dismiss_at, "dismiss_at")
         end = End(state=state, alert=alert, dismissal_date=dismissal_date)

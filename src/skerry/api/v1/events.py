@@ -11,6 +11,7 @@ from skerry.api.problems import FieldError, ProblemError
 from skerry.api.rest3.fields import NUL, read_date
 from skerry.domain.device import EVENT_NAMES, DeviceEvent, DeviceEventKind, DeviceReport, normal_token
 from skerry.domain.ids import GroupId, Millis
+from skerry.domain.languages import normal_tag
 from skerry.domain.location import Location
 from skerry.domain.push import Environment
 
@@ -55,6 +56,7 @@ def read_report(body: bytes, now: Callable[[], Millis]) -> tuple[DeviceReport, s
         app_version=_text(value, "appVersion", most=64),
         model=_text(value, "deviceModel", most=64),
         push_token=_token(push_token, "deviceToken") if push_token else None,
+        language=_language(value),
         location=location or None,
         forget_location=location is False,
     )
@@ -113,6 +115,16 @@ def _time(value: dict[str, Any], path: str, now: Callable[[], Millis]) -> Millis
     if moment is None:
         raise _refused(f"{path}.time", "is not a date", "send ISO 8601 such as 2026-01-11T09:21:37Z, or epoch seconds")
     return min(moment, now())
+
+
+def _language(value: dict[str, Any]) -> str | None:
+    text = _text(value, "language", most=64)
+    if not text:
+        return None
+    found = normal_tag(text)
+    if found is None:
+        raise _refused("language", f"is {text!r}", "send a language tag, such as Locale.preferredLanguages has first")
+    return found
 
 
 def _environment(value: dict[str, Any]) -> Environment | None:

@@ -1,12 +1,15 @@
 """Reading a request of ours: a JSON object as a type, with errors that name the field and the fix."""
 
 import re
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import msgspec
 
 from skerry.api.problems import FieldError, ProblemError
-from skerry.api.rest3.fields import NUL, read_date
+from skerry.api.rest3.fields import NUL, is_scalar, read_date
+from skerry.domain import personal
+from skerry.domain.errors import FieldRefusedError
 from skerry.domain.ids import Millis, Seconds
 
 T = TypeVar("T")
@@ -62,6 +65,36 @@ def object_bytes(raw: msgspec.Raw, field: str) -> bytes | None:
     if sent.count(b"{") + sent.count(b"[") > MOST_DEPTH and _depth(value) > MOST_DEPTH:
         raise refused(field, f"is nested deeper than {MOST_DEPTH} levels", "send a flatter object")
     return sent
+
+
+def template_bytes(raw: msgspec.Raw, field: str, params: Mapping[str, str]) -> bytes | None:
+    """The same with `params` filled in; placeholders that are left are filled from profiles (`domain.personal`).
+
+    Raises:
+        ProblemError: also where something begins like a placeholder and is none, or a parameter is of another kind.
+    """
+    sent = object_bytes(raw, field)
+    try:
+        personal.check(sent, field)
+        return None if sent is None else personal.with_params(sent, params)
+    except FieldRefusedError as error:
+        raise refused(error.field, error.problem, error.fix) from error
+
+
+def read_params(value: dict[str, Any] | None) -> dict[str, str]:
+    """Values of placeholders: texts, numbers and booleans as text.
+
+    Raises:
+        ProblemError: where one is something else.
+    """
+    found = {}
+    for name, one in (value or {}).items():
+        if not is_scalar(one):
+            raise refused(
+                f"params.{name}", "is not a value that can be filled in", "send a text, a number or a boolean"
+            )
+        found[name] = one if isinstance(one, str) else msgspec.json.encode(one).decode()
+    return found
 
 
 def moment(value: Any, field: str) -> Millis | None:

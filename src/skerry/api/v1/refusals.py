@@ -15,6 +15,7 @@ from skerry.domain.errors import (
     OutdatedError,
     OverloadedError,
     PayloadTooLargeError,
+    PersonalOnChannelError,
     RefusedError,
     SurveyTooLongError,
 )
@@ -26,6 +27,12 @@ _REFUSALS: tuple[tuple[type[Exception], int, str, str], ...] = (
     (OutdatedError, 409, "Outdated", "read the activity and send a higher version"),
     (ChangedMeanwhileError, 412, "Changed meanwhile", "read the activity, and send its ETag in If-Match"),
     (EndedError, 409, "Ended", "PUT it, and it runs again"),
+    (
+        PersonalOnChannelError,
+        409,
+        "Same for everybody",
+        'leave placeholders and languages out (loc-key stays), or start it with "routing": "tokens"',
+    ),
     (FixedAttributesError, 409, "Attributes are fixed", "end it first, or leave them out"),
     (PayloadTooLargeError, 413, "Payload too large", "send less state, attributes or alert"),
 )

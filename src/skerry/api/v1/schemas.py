@@ -1,6 +1,21 @@
 """What goes in and comes out of `/v1/activities`, as JSON Schema."""
 
-from skerry.api.schemas import BOOLEAN, DATE, GROUP_ID, KINDS, MOMENT, OBJECT, Schema, either, fields, items, said, text
+from skerry.api.schemas import (
+    BOOLEAN,
+    DATE,
+    GROUP_ID,
+    KINDS,
+    LANGUAGE_TAG,
+    MOMENT,
+    OBJECT,
+    SCALAR,
+    Schema,
+    either,
+    fields,
+    items,
+    said,
+    text,
+)
 from skerry.api.v1.audience_schemas import AUDIENCE
 
 COUNT: Schema = {"type": "integer", "minimum": 0}
@@ -22,11 +37,26 @@ VERSION: Schema = {
 _TEXT_OR_KEY = either(
     text(1024, 0),
     fields(("loc-key",), **{"loc-key": text(256), "loc-args": items(text(256, 0), 0, 10)}),
+    fields(("default",), default=text(1024, 0))
+    | {
+        "propertyNames": either({"const": "default"}, {"pattern": LANGUAGE_TAG}),
+        "additionalProperties": text(1024, 0),
+        "maxProperties": 100,
+        "description": "Texts by language tag: each phone gets its own language's, or the default.",
+    },
 )
 ALERT = fields(("title", "body"), title=_TEXT_OR_KEY, body=_TEXT_OR_KEY, sound=text(128)) | {
     "description": "Apple's alert. The phones light up; a start has one in any case, an empty one where you send none."
 }
-STATE = OBJECT | {"description": "The whole state. Reaches the phone byte for byte."}
+STATE = OBJECT | {
+    "description": "The whole state. Reaches the phone byte for byte, but for `@{name}` in its texts, which becomes "
+    "what the user's profile says."
+}
+PARAMS: Schema = {
+    "type": "object",
+    "additionalProperties": SCALAR,
+    "description": "Values for `@{name}` in state, attributes and alert that are the same for everybody.",
+}
 _PRIORITY: Schema = {"enum": [5, 10, "auto"], "default": "auto", "description": "auto: 10 while the budget lasts."}
 _RELEVANCE: Schema = {"type": "number", "minimum": -1e9, "maximum": 1e9, "description": "Apple's relevance-score."}
 _PHASE = {"state": STATE, "alert": ALERT, "priority": _PRIORITY, "relevance": _RELEVANCE, "stale_at": DATE}
@@ -79,11 +109,12 @@ PUT: Schema = (
             "description": "What becomes of a start that its phone would drop, since it has had too many in a short"
             " time; left out: as the setting `activities.start_budget` says."
         },
+        params=PARAMS,
     )
     | _CLOSED
     | {"dependentRequired": {"end_after": ["phases"]}}
 )
-END: Schema = fields(state=STATE, alert=ALERT, dismiss_at=DATE, version=VERSION) | _CLOSED
+END: Schema = fields(state=STATE, alert=ALERT, dismiss_at=DATE, version=VERSION, params=PARAMS) | _CLOSED
 PHASE: Schema = {"enum": ["running", "ended"]}
 _COUNTS = ("started", "updated", "ended", "on_channel", "held", "waiting", "superseded", "unknown", "noop", "renewed")
 OUTCOME = fields(
@@ -191,6 +222,7 @@ LINE: Schema = (
         stale_at=DATE,
         dismiss_at=DATE | {"description": "With an end: when the card leaves the Lock Screen."},
         version=VERSION,
+        params=PARAMS,
     )
     | _CLOSED
     | {"description": "One line."}

@@ -25,6 +25,8 @@ class Handset:
     """Tokens, installation ids and shuffling follow from it and `id`, so that a run repeats exactly."""
     device_model: str = "iPhone17,1"
     app_version: str = "1.0"
+    language: str = "en"
+    """What its person reads: the first of iOS's preferred languages."""
 
     def __post_init__(self) -> None:
         read_os_version(self.os_version)
@@ -48,6 +50,7 @@ class Handset:
             os_version=self.os_version,
             app_version=self.app_version,
             device_model=self.device_model,
+            language=self.language,
         )
 
     def _uuid(self, name: str) -> uuid.UUID:

@@ -271,6 +271,7 @@ def request_body(batch: Sequence[Report]) -> dict[str, Any]:
         "osVersion": installation.os_version,
         "appVersion": installation.app_version,
         "deviceModel": installation.device_model,
+        "language": installation.language,
         "events": [_event(report) for report in batch],
     }
     if installation.ext_id is not None:

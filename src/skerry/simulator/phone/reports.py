@@ -23,6 +23,7 @@ class Installation:
     os_version: str
     app_version: str = "1.0"
     device_model: str = "iPhone17,1"
+    language: str = "en"
 
 
 @dataclass(frozen=True, slots=True)

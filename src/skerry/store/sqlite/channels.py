@@ -3,8 +3,9 @@
 import sqlite3
 from typing import Any
 
+from skerry.domain.card import CardStatus
 from skerry.domain.channel import ActivityChannel, Channel, StoragePolicy
-from skerry.domain.ids import ActivityId, ChannelId, Millis
+from skerry.domain.ids import ActivityId, CardNumber, ChannelId, Millis
 from skerry.domain.push import Environment
 
 _COLUMNS = "app_id, activity_id, first_card, environment, channel_id, storage, created_at, delete_at, closed_at"
@@ -30,6 +31,16 @@ REMOVE = "DELETE FROM channels WHERE app_id = ? AND environment = ? AND channel_
 PUT_OFF = "UPDATE channels SET delete_at = ? WHERE app_id = ? AND environment = ? AND channel_id = ?"
 
 NEXT_DUE = "SELECT min(delete_at) FROM channels WHERE delete_at IS NOT NULL"
+
+
+# Cards are looked at only where there is a channel: without one nobody listens, however many cards there are.
+LISTENED_TO = f"""
+    SELECT EXISTS (SELECT 1 FROM channels WHERE activity_id = ?1)
+       AND EXISTS (
+        SELECT 1 FROM cards
+        WHERE activity_id = ?1 AND number >= ?2 AND on_channel
+          AND status IN ({int(CardStatus.STARTING)}, {int(CardStatus.LIVE)}))
+"""
 
 
 class ChannelRecords:
@@ -62,6 +73,10 @@ class ChannelRecords:
     def close(self, activity_id: ActivityId, now: Millis) -> None:
         """A renewal begins: whoever is started from now on listens on a newer channel."""
         self._connection.execute(CLOSE, (now, activity_id))
+
+    def is_listened_to(self, activity_id: ActivityId, first: CardNumber) -> bool:
+        """Whether a card numbered from `first` listens, or is being started to."""
+        return bool(self._connection.execute(LISTENED_TO, (activity_id, first)).fetchone()[0])
 
     def retire(self, activity_id: ActivityId, delete_at: Millis, *, closed: bool = False) -> None:
         """Nobody is to listen any more: the activity's channels, or only `closed` ones, are deleted at that time."""

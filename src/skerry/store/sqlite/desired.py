@@ -11,19 +11,20 @@ from skerry.domain.desired import Policies, Standing
 from skerry.domain.ids import ActivityId, AppId, DeviceId
 
 GET = """
-    SELECT digest, audience, policies, version, alerted_at, revised_at, pushed_at, start, spent, spent_at
+    SELECT digest, audience, policies, version, alerted_at, revised_at, pushed_at, start, spent, spent_at, personal
     FROM desired WHERE activity_id = ?
 """
 
 SAVE = """
     INSERT INTO desired (
-        activity_id, digest, audience, policies, version, alerted_at, revised_at, pushed_at, start, spent, spent_at
-    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        activity_id, digest, audience, policies, version, alerted_at, revised_at, pushed_at, start, spent, spent_at,
+        personal
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (activity_id) DO UPDATE SET
         digest = excluded.digest, audience = excluded.audience, policies = excluded.policies,
         version = excluded.version, alerted_at = excluded.alerted_at, revised_at = excluded.revised_at,
         pushed_at = excluded.pushed_at,
-        start = excluded.start, spent = excluded.spent, spent_at = excluded.spent_at
+        start = excluded.start, spent = excluded.spent, spent_at = excluded.spent_at, personal = excluded.personal
 """
 
 UNFOLLOW = "DELETE FROM followers WHERE activity_id = ?"
@@ -54,7 +55,8 @@ class DesiredRecords:
         row = self._connection.execute(GET, (activity_id,)).fetchone()
         if row is None:
             return None
-        digest, audience, policies, version, alerted_at, revised_at, pushed_at, start, spent, spent_at = row
+        digest, audience, policies, version, alerted_at, revised_at, pushed_at, start, *rest = row
+        spent, spent_at, differs = rest
         return Standing(
             activity_id,
             digest,
@@ -66,6 +68,7 @@ class DesiredRecords:
             pushed_at,
             start,
             Meter(spent, spent_at),
+            personal=bool(differs),
         )
 
     def save(self, standing: Standing) -> None:
@@ -84,6 +87,7 @@ class DesiredRecords:
                 standing.start,
                 standing.meter.spent,
                 standing.meter.at,
+                standing.personal,
             ),
         )
 

@@ -11,7 +11,7 @@ from skerry.store.sqlite import erasure
 
 _DEVICE = (
     "SELECT device_id, app_id, installation_id, user_id, secret_hash, platform, environment, environment_proved,"
-    " push_token, push_enabled, os_version, app_version, model, last_active_at FROM devices"
+    " push_token, push_enabled, os_version, app_version, model, last_active_at, language FROM devices"
 )
 
 HOLDER_BY_START = """
@@ -72,7 +72,8 @@ class DeviceRecords:
         """Store all of a device."""
         self._connection.execute(
             "UPDATE devices SET user_id = ?, secret_hash = ?, platform = ?, environment = ?, environment_proved = ?,"
-            " push_token = ?, push_enabled = ?, os_version = ?, app_version = ?, model = ?, last_active_at = ?"
+            " push_token = ?, push_enabled = ?, os_version = ?, app_version = ?, model = ?, last_active_at = ?,"
+            " language = ?"
             " WHERE device_id = ?",
             (
                 device.user_id,
@@ -86,6 +87,7 @@ class DeviceRecords:
                 device.app_version,
                 device.model,
                 device.last_active_at,
+                device.language,
                 device.device_id,
             ),
         )
@@ -233,4 +235,5 @@ def _device(row: tuple[Any, ...]) -> Device:
         app_version=row[11],
         model=row[12],
         last_active_at=row[13],
+        language=row[14],
     )

@@ -39,7 +39,7 @@ IS_OTHERS_TOO = """
 FORGET_MESSAGES = """
     UPDATE notifications SET template = CAST(json_set(CAST(template AS TEXT),
         '$.title', '', '$.text', '', '$.alert_title', NULL, '$.group_id', NULL,
-        '$.attributes', 'e30=', '$.state', 'e30=', '$.params', json('{}')) AS BLOB)
+        '$.attributes', 'e30=', '$.state', 'e30=', '$.params', json('{}'), '$.languages', json('{}')) AS BLOB)
     WHERE kind = 'bulk' AND notification_key IN (
         SELECT notification_key FROM revisions WHERE activity_id = ? AND notification_key IS NOT NULL)
 """

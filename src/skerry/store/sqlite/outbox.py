@@ -9,6 +9,7 @@ import msgspec
 from skerry.domain import audience_json
 from skerry.domain.chunk import CHANNEL, CHUNK_SIZE, Chunk, ChunkState, Depth, Lane, Recipient, count_verdicts
 from skerry.domain.ids import ActivityId, AppId, CardNumber, ChunkId, DeviceId, Millis, RevisionNumber
+from skerry.domain.personal import Need, Person
 from skerry.domain.plan import Plan
 from skerry.domain.receipt import Settled
 from skerry.domain.revision import RevisionKind
@@ -298,6 +299,13 @@ class OutboxRecords:
                 recipients.CARD_RECIPIENTS, (chunk.activity_id, chunk.first, chunk.last)
             ).fetchone()
         )
+
+    def people(
+        self, activity_id: ActivityId, first: CardNumber, last: CardNumber, need: Need
+    ) -> dict[CardNumber, Person]:  # fmt: skip
+        """Whose the cards `first`..`last` are: the device's language and, where that is needed, its user's profile."""
+        statement = recipients.PEOPLE if need is Need.PROFILE else recipients.LANGUAGES
+        return recipients.decode_people(self._connection.execute(statement, (activity_id, first, last)).fetchone())
 
     def next_due(self, lane: Lane) -> Millis | None:
         """When the next ready chunk of the lane is due."""

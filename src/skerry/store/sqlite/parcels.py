@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from skerry.domain import personal
 from skerry.domain.activity import OLD_STAMP
 from skerry.domain.chunk import ChunkState, Lane, Recipient
 from skerry.domain.ids import ActivityId, AppId, CardNumber, ChunkId, Millis, RevisionNumber, Seconds
@@ -36,7 +37,7 @@ FRAMED_WITHIN = 10
 """Seconds in which a parcel that is read is surely on the wire: so long its stamp must not grow old."""
 
 # Whatever is no parcel is left out: a start, a broadcast, more than one card, an activity that was erased, what needs a
-# new stamp, what a newer revision has overtaken.
+# new stamp, what a newer revision has overtaken; and, by `read`, what has to be filled in.
 READ = f"""
     SELECT json_group_array(json_array(
         chunks.chunk_id, chunks.app_id, chunks.activity_id, chunks.first, {recipients.CARD}, chunks.revision,
@@ -131,7 +132,8 @@ class ParcelRecords:
         """Those of these leased chunks that are parcels."""
         young = now // 1000 - OLD_STAMP + FRAMED_WITHIN
         (text,) = self._connection.execute(READ, (_json(chunk_ids), young)).fetchone()
-        return [_parcel(row) for row in _rows.decode(text)]
+        parcels = [_parcel(row) for row in _rows.decode(text)]
+        return [one for one in parcels if not personal.need(one.alert, one.state)]
 
     def settle(self, parcels: Sequence[Parcel], verdict: Verdict) -> list[Parcel]:
         """Settle parcels that have all come to the same verdict, and the revisions that have no other chunks.

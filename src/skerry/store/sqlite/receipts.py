@@ -1,12 +1,17 @@
 """What became of starts: their chunks' verdict bytes, remembered refusals and misses."""
 
-import json
 import sqlite3
 from typing import Any
 
+import msgspec
+
+from skerry.domain import languages, payload, personal
+from skerry.domain.commands import Template
 from skerry.domain.ids import AppId, Millis, NotificationKey
 from skerry.domain.receipt import PushResult, PushStats
 from skerry.domain.verdict import OPEN, Verdict
+
+_templates = msgspec.json.Decoder(Template)
 
 _FAILED = (Verdict.REJECTED, Verdict.NOT_PROCESSED)
 _SHOWN = {
@@ -20,7 +25,7 @@ _FAILED_MISSES = "('NO_DEVICE', 'NO_START_TOKEN')"
 
 _STARTED = """
 SELECT coalesce(k.settled_at, k.created_at) AS at, d.installation_id, u.ext_id, n.template,
-       hex(substr(k.verdicts, c.number - k.first + 1, 1)) AS verdict, x.reason
+       hex(substr(k.verdicts, c.number - k.first + 1, 1)) AS verdict, x.reason, r.alert, u.profile
 FROM notifications n
 JOIN revisions r ON r.notification_key = n.notification_key
 JOIN chunks k ON k.activity_id = r.activity_id AND k.revision = r.number
@@ -35,7 +40,7 @@ WHERE n.app_id = :app AND (:key IS NULL OR n.notification_key = :key) AND (:ext_
 """
 
 _MISSED = """
-SELECT m.at, d.installation_id, coalesce(m.ext_id, u.ext_id), n.template, NULL, m.reason
+SELECT m.at, d.installation_id, coalesce(m.ext_id, u.ext_id), n.template, NULL, m.reason, r.alert, u.profile
 FROM notifications n
 JOIN revisions r ON r.notification_key = n.notification_key
 JOIN misses m ON m.activity_id = r.activity_id AND m.revision = r.number
@@ -130,8 +135,9 @@ class ReceiptRecords:
 
 
 def _result(row: tuple[Any, ...]) -> PushResult:
-    at, installation_id, ext_id, template, verdict, reason = row
-    content = json.loads(template)
+    at, installation_id, ext_id, template, verdict, reason, alert, profile = row
+    content = _templates.decode(template)
+    title, text = _said(content, alert, profile)
     shown = None if verdict is None else _SHOWN[Verdict(int(verdict, 16))]
     error = reason if verdict is None else (reason or shown) if shown else None
     return PushResult(
@@ -141,6 +147,23 @@ def _result(row: tuple[Any, ...]) -> PushResult:
         installation_id=installation_id,
         ext_id=ext_id,
         at=at,
-        title=content.get("title", ""),
-        text=content.get("text", ""),
+        title=title,
+        text=text,
     )
+
+
+def _said(content: Template, alert: bytes | None, profile: str | None) -> tuple[str, str]:
+    """Title and text as this user got them, as far as that is known now; in the message's own language.
+
+    What a send has filled in is in its alert only, where the title is another one if the message has one for the phone.
+    """
+    title, text = msgspec.json.encode(content.title), msgspec.json.encode(content.text)
+    if not (personal.may_be_personal(title) or personal.may_be_personal(text)):
+        return content.title, content.text
+    said = languages.Alert.of(alert)
+    sent = payload.members(alert if said is None else said.for_language(None)) if alert is not None else {}
+    text = sent.get("body", text)
+    title = title if content.alert_title is not None else sent.get("title", title)
+    values = personal.read_profile(profile or "{}")
+    title, text = (personal.Form.of(personal.with_params(one, content.params)).shown(values) for one in (title, text))
+    return msgspec.json.decode(title, type=str), msgspec.json.decode(text, type=str)

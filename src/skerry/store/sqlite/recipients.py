@@ -11,6 +11,7 @@ import msgspec
 
 from skerry.domain.chunk import Recipient
 from skerry.domain.ids import CardNumber
+from skerry.domain.personal import Person
 
 # `domain.device.is_modern`, held against it by a test: digits up to the first point, 18 or more.
 _MODERN = """
@@ -58,6 +59,24 @@ CARD_RECIPIENTS = f"""
     WHERE cards.activity_id = ?1 AND cards.number BETWEEN ?2 AND ?3
 """
 
+# What a card's texts may depend on, read only where they do.
+PEOPLE = """
+    SELECT json_group_array(json_array(cards.number, devices.language, json(coalesce(users.profile, '{}'))))
+    FROM cards
+    LEFT JOIN devices ON devices.device_id = cards.device_id
+    LEFT JOIN users ON users.user_id = devices.user_id
+    WHERE cards.activity_id = ?1 AND cards.number BETWEEN ?2 AND ?3
+"""
+
+LANGUAGES = """
+    SELECT json_group_array(json_array(cards.number, devices.language))
+    FROM cards
+    LEFT JOIN devices ON devices.device_id = cards.device_id
+    WHERE cards.activity_id = ?1 AND cards.number BETWEEN ?2 AND ?3
+"""
+
+_people = msgspec.json.Decoder(list[Person])
+
 _recipients = msgspec.json.Decoder(list[Recipient], strict=False)  # not strict: SQLite's booleans are 0 and 1
 
 
@@ -67,6 +86,11 @@ def decode(row: tuple[Any, ...]) -> list[Recipient]:
     # An aggregate promises no order, though SQLite reads the range in order: sorting a sorted list costs little.
     recipients.sort(key=_number)
     return recipients
+
+
+def decode_people(row: tuple[Any, ...]) -> dict[CardNumber, Person]:
+    """What `PEOPLE` or `LANGUAGES` gave, by card number."""
+    return {one.number: one for one in _people.decode(row[0])}
 
 
 def _number(recipient: Recipient) -> CardNumber:
