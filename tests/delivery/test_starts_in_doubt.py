@@ -19,6 +19,7 @@ from skerry.simulator.phone.rules import PhoneRules
 
 GROUP = GroupId("match")
 LOST = Mishap(Outcome.UNKNOWN, arrives=False)
+UNANSWERED = Mishap(Outcome.UNKNOWN)
 REFUSED = Mishap(Outcome.NOT_PROCESSED, arrives=False)
 NO_CHANNEL = Mishap(Outcome.REJECTED, arrives=False, rejected=Rejected(503, "Shutdown"))
 
@@ -228,3 +229,18 @@ async def test_an_alert_that_waited_does_not_bring_an_older_state_back(service: 
     await put(service, 3)
     await pass_minutes(service, 20)
     assert [card.content_state for card in running(service)] == [b'{"n":3}'] * 2
+
+
+async def test_a_start_in_doubt_is_not_repeated_once_its_run_is_over_and_the_end_follows_its_token(
+    service: VirtualService,
+) -> None:
+    """Both cards would be there, and the close of the one would pass for that of the other."""
+    late = ReportPolicy(update_token=ReportRule(delay_s=1_000.0))
+    (phone,) = service.world.add_phones(1, policy=late)
+    await service.quiet()
+    goes_wrong(service, start=[UNANSWERED])
+    await put(service)
+    await service.quiet()
+    await service.desired.end(service.app_id, GROUP, End())
+    await pass_minutes(service, 60)
+    assert [card.is_running for card in phone.cards] == [False]
