@@ -366,11 +366,19 @@ async def test_a_close_that_is_said_twice_closes_one_card(house: House) -> None:
     assert (await house.card("g", 1)).status is CardStatus.LIVE
 
 
-async def test_closes_of_two_cards_that_come_in_the_wrong_order_leave_none_closed_before_it_was_made(
-    house: House,
-) -> None:
+async def test_closes_of_two_cards_that_come_in_the_wrong_order_close_each_at_its_own_time(house: House) -> None:
     await reopened(house)
-    await house.close(1, "g")
+    swiped, ended = house.clock[0], house.clock[0] - 15_000
+    await house.token(1, "g", "bb" * 16, time=house.clock[0] - 5_000)
+    assert await house.close(1, "g", time=swiped) == "accepted"
+    assert await house.close(1, "g", time=ended) == "accepted"
+    card = await house.card("g", 1)
+    assert (card.status, card.closed_at) == (CardStatus.DISMISSED, swiped)
+    assert [await house.close(1, "g", time=one) for one in (swiped, ended)] == ["repeated", "repeated"]
+
+
+async def test_a_close_by_a_clock_that_is_behind_is_not_older_than_the_card_it_closes(house: House) -> None:
+    await house.activities.start_bulk(APP, BulkStart(replace(GUIDE, group_id=GroupId("g")), EVERYONE))
     await house.close(1, "g", time=house.clock[0] - 15_000)
     card = await house.card("g", 1)
     assert (card.status, card.closed_at) == (CardStatus.DISMISSED, card.created_at)
