@@ -329,6 +329,15 @@ async def test_a_token_that_rotated_before_the_next_run_is_the_ended_cards_thoug
     assert house.delivery.cards[-1] == (1, (await house.group("g")).end_revision, 0)
 
 
+async def test_a_token_is_of_the_card_that_awaits_one_where_the_newer_card_listens_on_a_channel(house: House) -> None:
+    second = await reopened(house)  # nothing was heard of device 2 in the first run
+    newer = await house.card("g", 2)
+    await house.store.write(lambda tx: tx.activities.listen(newer.activity_id, [newer.number], live=True))
+    assert await house.token(2, "g", "cc" * 16) == "accepted"  # an app that starts anew says it with the time it has
+    assert house.delivery.cards[-1] == (2, second.end_revision, 0)
+    assert (await house.card("g", 2)).token is None
+
+
 async def test_a_close_before_the_end_was_taken_leaves_the_end_its_token(house: House) -> None:
     second = await reopened(house)
     await house.token(1, "g", "bb" * 16)

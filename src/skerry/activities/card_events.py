@@ -190,13 +190,14 @@ class CardEvents:
         return _Place(*_join(tx, fresh, device.device_id, now))
 
     def _owner_before(self, tx: Transaction, card: Card, event: DeviceEvent) -> Card | None:
-        """The card before this one, where a late report can only speak of that: the token is older than this card.
+        """The card before this one, where a report can only speak of that: the token is older than this card.
 
         Clocks of phones may be wrong. But a phone's own events keep their order, so a token that is later than the
-        close of the card before is this card's, whatever the clock says.
+        close of the card before is this card's, whatever the clock says. A token of any time is not this card's where
+        it listens on a channel, and one before it still awaits its own.
         """
         if event.time >= card.created_at:
-            return None
+            return tx.activities.awaiting_before_listener(card.activity_id, card.device_id, card.number)
         before = tx.activities.card_before(card.activity_id, card.device_id, card.number, event.time)
         if before is None or (before.closed_at is not None and before.closed_at < event.time):
             return None
