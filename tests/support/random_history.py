@@ -181,6 +181,7 @@ class History:
     async def _swipe(self) -> None:
         """A swipe, of which the app may tell at once or later."""
         await self.service.quiet()
+        self.world.advance(0.05)  # two closes of one and the same millisecond would be one that is said twice
         shown = [(phone, card) for phone in self.world.phones.values() for card in phone.cards if card.is_running]
         if not shown:
             return
