@@ -309,10 +309,9 @@ class History:
         if card is None:
             return self._cause_of_none(phone, starts, said)
         running = [one for one in phone.cards if one.is_running and one.group_id == model.group]
-        if len(running) > 1 and (phone.id, model.group) in self.unsaid:
-            return "its token had died, and the next was told later"
-        if what in (UNENDED, OUTDATED) and len(running) > 1 and (phone.id, model.group) in self.mingled:
-            return "its token has passed for that of the other card"
+        mingled = what in (UNENDED, OUTDATED) and (phone.id, model.group) in self.mingled
+        if len(running) > 1 and (mingled or (phone.id, model.group) in self.unsaid):
+            return "its token passed for the other card's" if mingled else "its token had died, and the next came late"
         if what in (TWICE, RETURNED):
             # Where it may not be repeated, it is only after a new word of the backend, once it has been given up.
             first = next(one for one in phone.cards if one.group_id == model.group and _run_of(one) == model.run)
