@@ -47,9 +47,11 @@ def goes_wrong(service: VirtualService, **script: list[Mishap]) -> None:
     service.apple.script = script
 
 
-async def put(service: VirtualService, number: int = 1, *, alert: bytes | None = None, **policies: Any) -> None:
+async def put(
+    service: VirtualService, number: int = 1, *, group: GroupId = GROUP, alert: bytes | None = None, **policies: Any
+) -> None:
     wish = Desired(
-        group_id=GROUP,
+        group_id=group,
         state=b'{"n":%d}' % number,
         attributes_type="Match",
         attributes=b"{}",
@@ -244,3 +246,21 @@ async def test_a_start_in_doubt_is_not_repeated_once_its_run_is_over_and_the_end
     await service.desired.end(service.app_id, GROUP, End())
     await pass_minutes(service, 60)
     assert [card.is_running for card in phone.cards] == [False]
+
+
+async def test_a_start_whose_token_has_died_while_it_waited_goes_out_with_the_next_token(tmp_path: Path) -> None:
+    rules = PhoneRules(rotated_token_lives_s=0.0)
+    async with stepped_service(tmp_path, "0", ScriptedApple, rules=rules) as service:
+        (phone,) = service.world.add_phones(1)
+        await service.quiet()
+        goes_wrong(service, start=[REFUSED])
+        await put(service)
+        await service.pass_time(0.2)
+        phone.policy = ReportPolicy(start_token=ReportRule(delay_s=600.0))
+        service.world.act(phone.id, lambda one, now: one.rotate_start_token(now))
+        await put(service, 2, group=GroupId("order"))  # the dead token is refused here, and forgotten
+        await service.quiet()
+        await pass_minutes(service, 5)
+        assert phone.cards == []
+        await pass_minutes(service, 10)
+        assert {card.group_id: card.content_state for card in phone.cards} == {"match": b'{"n":1}', "order": b'{"n":2}'}
