@@ -329,6 +329,15 @@ async def test_a_token_that_rotated_before_the_next_run_is_the_ended_cards_thoug
     assert house.delivery.cards[-1] == (1, (await house.group("g")).end_revision, 0)
 
 
+async def test_a_token_is_of_the_card_that_awaits_one_where_the_newer_card_listens_on_a_channel(house: House) -> None:
+    second = await reopened(house)  # nothing was heard of device 2 in the first run
+    newer = await house.card("g", 2)
+    await house.store.write(lambda tx: tx.activities.listen(newer.activity_id, [newer.number], live=True))
+    assert await house.token(2, "g", "cc" * 16) == "accepted"  # an app that starts anew says it with the time it has
+    assert house.delivery.cards[-1] == (2, second.end_revision, 0)
+    assert (await house.card("g", 2)).token is None
+
+
 async def test_a_close_before_the_end_was_taken_leaves_the_end_its_token(house: House) -> None:
     second = await reopened(house)
     await house.token(1, "g", "bb" * 16)
@@ -366,11 +375,19 @@ async def test_a_close_that_is_said_twice_closes_one_card(house: House) -> None:
     assert (await house.card("g", 1)).status is CardStatus.LIVE
 
 
-async def test_closes_of_two_cards_that_come_in_the_wrong_order_leave_none_closed_before_it_was_made(
-    house: House,
-) -> None:
+async def test_closes_of_two_cards_that_come_in_the_wrong_order_close_each_at_its_own_time(house: House) -> None:
     await reopened(house)
-    await house.close(1, "g")
+    swiped, ended = house.clock[0], house.clock[0] - 15_000
+    await house.token(1, "g", "bb" * 16, time=house.clock[0] - 5_000)
+    assert await house.close(1, "g", time=swiped) == "accepted"
+    assert await house.close(1, "g", time=ended) == "accepted"
+    card = await house.card("g", 1)
+    assert (card.status, card.closed_at) == (CardStatus.DISMISSED, swiped)
+    assert [await house.close(1, "g", time=one) for one in (swiped, ended)] == ["repeated", "repeated"]
+
+
+async def test_a_close_by_a_clock_that_is_behind_is_not_older_than_the_card_it_closes(house: House) -> None:
+    await house.activities.start_bulk(APP, BulkStart(replace(GUIDE, group_id=GroupId("g")), EVERYONE))
     await house.close(1, "g", time=house.clock[0] - 15_000)
     card = await house.card("g", 1)
     assert (card.status, card.closed_at) == (CardStatus.DISMISSED, card.created_at)

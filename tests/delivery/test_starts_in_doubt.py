@@ -19,6 +19,7 @@ from skerry.simulator.phone.rules import PhoneRules
 
 GROUP = GroupId("match")
 LOST = Mishap(Outcome.UNKNOWN, arrives=False)
+UNANSWERED = Mishap(Outcome.UNKNOWN)
 REFUSED = Mishap(Outcome.NOT_PROCESSED, arrives=False)
 NO_CHANNEL = Mishap(Outcome.REJECTED, arrives=False, rejected=Rejected(503, "Shutdown"))
 
@@ -46,9 +47,11 @@ def goes_wrong(service: VirtualService, **script: list[Mishap]) -> None:
     service.apple.script = script
 
 
-async def put(service: VirtualService, number: int = 1, *, alert: bytes | None = None, **policies: Any) -> None:
+async def put(
+    service: VirtualService, number: int = 1, *, group: GroupId = GROUP, alert: bytes | None = None, **policies: Any
+) -> None:
     wish = Desired(
-        group_id=GROUP,
+        group_id=group,
         state=b'{"n":%d}' % number,
         attributes_type="Match",
         attributes=b"{}",
@@ -228,3 +231,36 @@ async def test_an_alert_that_waited_does_not_bring_an_older_state_back(service: 
     await put(service, 3)
     await pass_minutes(service, 20)
     assert [card.content_state for card in running(service)] == [b'{"n":3}'] * 2
+
+
+async def test_a_start_in_doubt_is_not_repeated_once_its_run_is_over_and_the_end_follows_its_token(
+    service: VirtualService,
+) -> None:
+    """Both cards would be there, and the close of the one would pass for that of the other."""
+    late = ReportPolicy(update_token=ReportRule(delay_s=1_000.0))
+    (phone,) = service.world.add_phones(1, policy=late)
+    await service.quiet()
+    goes_wrong(service, start=[UNANSWERED])
+    await put(service)
+    await service.quiet()
+    await service.desired.end(service.app_id, GROUP, End())
+    await pass_minutes(service, 60)
+    assert [card.is_running for card in phone.cards] == [False]
+
+
+async def test_a_start_whose_token_has_died_while_it_waited_goes_out_with_the_next_token(tmp_path: Path) -> None:
+    rules = PhoneRules(rotated_token_lives_s=0.0)
+    async with stepped_service(tmp_path, "0", ScriptedApple, rules=rules) as service:
+        (phone,) = service.world.add_phones(1)
+        await service.quiet()
+        goes_wrong(service, start=[REFUSED])
+        await put(service)
+        await service.pass_time(0.2)
+        phone.policy = ReportPolicy(start_token=ReportRule(delay_s=600.0))
+        service.world.act(phone.id, lambda one, now: one.rotate_start_token(now))
+        await put(service, 2, group=GroupId("order"))  # the dead token is refused here, and forgotten
+        await service.quiet()
+        await pass_minutes(service, 5)
+        assert phone.cards == []
+        await pass_minutes(service, 10)
+        assert {card.group_id: card.content_state for card in phone.cards} == {"match": b'{"n":1}', "order": b'{"n":2}'}

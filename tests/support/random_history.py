@@ -66,6 +66,11 @@ class History:
         """Swipes of one of two cards of an activity: a close names the activity and not the card."""
         self.unsaid: set[tuple[str, GroupId]] = set()
         """Cards whose token died with the next one not yet told: they cannot be told from cards that are gone."""
+        self.mingled: set[tuple[str, GroupId]] = set()
+        """Activities whose next run had begun when an app that started anew said the token of a card of the run before.
+
+        Where that overtakes the first report of the same token, it passes for a new token of the newer card.
+        """
         self.log: list[str] = []
         self.excused: list[str] = []
         """What the model says and a phone does not show, for reasons that nobody but the world can know."""
@@ -181,6 +186,7 @@ class History:
     async def _swipe(self) -> None:
         """A swipe, of which the app may tell at once or later."""
         await self.service.quiet()
+        self.world.advance(0.05)  # two closes of one and the same millisecond would be one that is said twice
         shown = [(phone, card) for phone in self.world.phones.values() for card in phone.cards if card.is_running]
         if not shown:
             return
@@ -210,6 +216,10 @@ class History:
 
     async def _relaunch(self) -> None:
         phone = self.dice.choice(list(self.world.phones.values()))
+        for model in self.models:
+            cards = [card for card in phone.cards if card.group_id == model.group and card.is_running]
+            if phone.policy.shuffle and any(card.update_token and _run_of(card) < model.run for card in cards):
+                self.mingled.add((phone.id, model.group))
         self.world.act(phone.id, lambda one, now: one.launch_app(now))
 
     async def _crash(self) -> None:
@@ -299,8 +309,9 @@ class History:
         if card is None:
             return self._cause_of_none(phone, starts, said)
         running = [one for one in phone.cards if one.is_running and one.group_id == model.group]
-        if len(running) > 1 and (phone.id, model.group) in self.unsaid:
-            return "its token had died, and the next was told later"
+        mingled = what in (UNENDED, OUTDATED) and (phone.id, model.group) in self.mingled
+        if len(running) > 1 and (mingled or (phone.id, model.group) in self.unsaid):
+            return "its token passed for the other card's" if mingled else "its token had died, and the next came late"
         if what in (TWICE, RETURNED):
             # Where it may not be repeated, it is only after a new word of the backend, once it has been given up.
             first = next(one for one in phone.cards if one.group_id == model.group and _run_of(one) == model.run)

@@ -113,11 +113,12 @@ class CardEvents:
             tx.events.add(of_card(device.app_id, EventKind.CARD_ENDED, over, now))
             return ACCEPTED
         ended = activity is not None and (activity.phase is Phase.ENDED or card.number < activity.first_card)
-        closed = close(card, event.time, activity_ended=ended)
+        time = _exchanged(tx, card, event)
+        closed = close(card, time, activity_ended=ended)
         if closed == card:
             return REPEATED if card.status.is_over else STALE
-        if card.started_by:  # closes of two cards may come in any order: none is older than the card that we started
-            closed = replace(closed, closed_at=max(event.time, card.created_at))
+        if card.started_by:  # the phone's clock may be behind: no swipe is older than the card that we started
+            closed = replace(closed, closed_at=max(time, card.created_at))
         tx.activities.save_card(closed)
         kind = EventKind.CARD_ENDED if closed.status is CardStatus.ENDED else EventKind.CARD_DISMISSED
         tx.events.add(of_card(device.app_id, kind, closed, now))
@@ -189,13 +190,14 @@ class CardEvents:
         return _Place(*_join(tx, fresh, device.device_id, now))
 
     def _owner_before(self, tx: Transaction, card: Card, event: DeviceEvent) -> Card | None:
-        """The card before this one, where a late report can only speak of that: the token is older than this card.
+        """The card before this one, where a report can only speak of that: the token is older than this card.
 
         Clocks of phones may be wrong. But a phone's own events keep their order, so a token that is later than the
-        close of the card before is this card's, whatever the clock says.
+        close of the card before is this card's, whatever the clock says. A token of any time is not this card's where
+        it listens on a channel, and one before it still awaits its own.
         """
         if event.time >= card.created_at:
-            return None
+            return tx.activities.awaiting_before_listener(card.activity_id, card.device_id, card.number)
         before = tx.activities.card_before(card.activity_id, card.device_id, card.number, event.time)
         if before is None or (before.closed_at is not None and before.closed_at < event.time):
             return None
@@ -275,6 +277,21 @@ def _closed_by(tx: Transaction, card: Card, event: DeviceEvent) -> Card:
         return card
     before = tx.activities.card_before(card.activity_id, card.device_id, card.number, event.time)
     return card if before is None or before.status.is_over or before.closed_at is not None else before
+
+
+def _exchanged(tx: Transaction, card: Card, event: DeviceEvent) -> Millis:
+    """When the card was closed that a close is taken for: where two came in the wrong order, as the other one says.
+
+    The first to come was taken for the older card's. The second is older than the newer card: so it is the older one's,
+    and the first was the newer one's. Each card has the time of its own from then on, by which its repeats are known.
+    """
+    if event.time >= card.created_at:
+        return event.time
+    before = tx.activities.card_before(card.activity_id, card.device_id, card.number, event.time)
+    if before is None or before.closed_at is None or before.closed_at < card.created_at:
+        return event.time
+    tx.activities.save_card(replace(before, closed_at=event.time))
+    return before.closed_at
 
 
 def _carrying(tx: Transaction, starting: Sequence[Card], group_id: GroupId) -> list[Card]:

@@ -95,6 +95,9 @@ class ActivityRecords(Protocol):
     ) -> Card | None:
         """The device's newest card numbered below `below` and made until then, `MOVED` ones left out."""
 
+    def awaiting_before_listener(self, activity_id: ActivityId, device_id: DeviceId, below: CardNumber) -> Card | None:
+        """The device's newest card that awaits its token, numbered below `below`, where that listens on a channel."""
+
     def nameless_starting(self, app_id: AppId, device_id: DeviceId) -> list[Card]:
         """The device's cards in `STARTING` in activities that have no name, newest first."""
 

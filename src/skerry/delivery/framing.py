@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Final
 
 from skerry.delivery.personalizing import People, write
 from skerry.domain import payload
@@ -19,6 +20,10 @@ _OVER = frozenset(int(status) for status in CardStatus if status.is_over)
 _MOVED, _STARTING, _RENEWED = int(CardStatus.MOVED), int(CardStatus.STARTING), int(CardStatus.RENEWED)
 """Plain numbers: a million cards are asked, and Python 3.11 looks members of an enum up through a function."""
 
+
+NO_START_TOKEN: Final = "NoStartToken"  # noqa: S105 - a reason
+"""Our word for a start whose device had no start token any more by the time it was to go out: the next one's report
+starts the device anew."""
 
 NO_CHANNELS: Mapping[Environment, ChannelId] = {}
 ANYBODY: People = {}
@@ -97,11 +102,14 @@ def frame(
     # An end has been broadcast already: a card that begins to listen now would never hear of it.
     ending = newer is not None and newer.kind is RevisionKind.END
     late: list[CardNumber] = []
+    refused: dict[CardNumber, str] = {}
     for number in numbers:
         one = by_number.get(number)
         verdict = Verdict.SUPERSEDED if superseded else unsendable(one, revision.kind)
         if verdict is not None or one is None:
             verdicts[number] = verdict or Verdict.NO_CARD
+        elif one.token is None and starting:
+            refused[number] = NO_START_TOKEN
         elif one.held and ending and not chunk.attempt:
             verdicts[number] = Verdict.OVER
             late.append(number)
@@ -111,7 +119,6 @@ def frame(
     if state is None and newer is not None and newer.state is not None:
         shown = revision.number
     shipments: list[Shipment] = []
-    refused: dict[CardNumber, str] = {}
     for (environment, modern), group in groups.items():
         channel = channels.get(environment) if modern and not ending else None
         written = write(
@@ -160,7 +167,7 @@ def unsendable(one: Recipient | None, kind: RevisionKind) -> Verdict | None:
         return Verdict.NO_CARD
     if kind is RevisionKind.START:
         # A card that has reported its token, or was closed, needs no start.
-        return Verdict.OVER if one.status != _STARTING or one.token is None else None
+        return Verdict.OVER if one.status != _STARTING else None
     if kind is RevisionKind.FAREWELL:
         return Verdict.OVER if one.status != _RENEWED or one.token is None else None
     if one.status in _OVER:

@@ -136,10 +136,13 @@ class Settlement:
     def resolve_unknown(self, tx: Transaction, chunk: Chunk, now: Millis) -> bool:
         """Starts without an answer, a while later: what the device has reported since decides (invariant 4).
 
-        Returns whether any is sent again: once, and only where the policy allows it. The card says whether it has been;
-        the chunk's attempts would not, which count those that certainly came to nothing. A card that was to listen on a
-        channel reports no token, so nobody could ever say that it is not there: it counts as live.
+        Returns whether any is sent again: once, and only where the policy allows it and its run goes on. The card says
+        whether it has been; the chunk's attempts would not, which count those that certainly came to nothing. A card
+        that was to listen on a channel reports no token, so nobody could ever say that it is not there: it counts as
+        live. A card whose run has ended stays as it is: should it be there, its token comes and the end goes to it.
         """
+        activity = tx.activities.get(chunk.activity_id)
+        over = activity is None or activity.end_revision > chunk.revision
         board = bytearray(chunk.verdicts)
         listening = {one.number for one in tx.outbox.card_recipients(chunk) if one.on_channel}
         for place, byte in enumerate(chunk.verdicts):
@@ -152,6 +155,8 @@ class Settlement:
             card = tx.activities.card(chunk.activity_id, number)
             if card is None or card.token is not None or card.status.is_over:
                 board[place] = Verdict.ACCEPTED if card is not None else Verdict.NO_CARD
+            elif over:
+                continue
             elif self._resend and card.reason != NO_ANSWER:
                 board[place] = Verdict.RETRY
                 tx.activities.save_card(replace(card, reason=NO_ANSWER))

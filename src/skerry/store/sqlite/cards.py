@@ -64,6 +64,13 @@ _AWAITS_TOKEN = f"""
         OR (cards.status = {int(CardStatus.LOST)} AND cards.reason = '{NO_TOKEN}'))
 """
 
+AWAITING_BEFORE_LISTENER = f"""
+    SELECT {_COLUMNS} FROM cards INDEXED BY ix_cards_device_id
+    WHERE device_id = ?1 AND activity_id = ?2 AND number < ?3 AND {_AWAITS_TOKEN} AND NOT on_channel
+      AND (SELECT on_channel FROM cards WHERE activity_id = ?2 AND number = ?3)
+    ORDER BY number DESC LIMIT 1
+"""
+
 NAMELESS_STARTING = f"""
     SELECT {_COLUMNS} FROM cards CROSS JOIN activities USING (activity_id)
     WHERE cards.device_id = ? AND {_AWAITS_TOKEN}
@@ -274,6 +281,11 @@ class CardRecords:
     ) -> Card | None:
         """The device's newest card numbered below `below` and made until then, `MOVED` ones left out."""
         row = self._connection.execute(BEFORE, (device_id, activity_id, below, made_until)).fetchone()
+        return None if row is None else _card(row)
+
+    def awaiting_before_listener(self, activity_id: ActivityId, device_id: DeviceId, below: CardNumber) -> Card | None:
+        """The device's newest card that awaits its token, numbered below `below`, where that listens on a channel."""
+        row = self._connection.execute(AWAITING_BEFORE_LISTENER, (device_id, activity_id, below)).fetchone()
         return None if row is None else _card(row)
 
     def nameless_starting(self, app_id: AppId, device_id: DeviceId) -> list[Card]:
