@@ -70,7 +70,12 @@ def _table(sizes: Mapping[str, Entries]) -> str:
 
 def _summary(document: Mapping[str, Any]) -> str:
     """One line a case and size: ours, and the best of the others."""
-    return markdown.table(["measured", "size", "unit", "Skerry", "the best other"], list(_lines(document)))
+    table = markdown.table(["measured", "size", "unit", "Skerry", "the best other"], list(_lines(document)))
+    commands = dict.fromkeys(_command(document, case) for case in CASES if case in document)
+    if len(commands) < 2:  # noqa: PLR2004 - one is said below
+        return table
+    said = ", ".join(f"`{one}`" for one in commands)
+    return f"{table}\n\n*From several runs: {said}; [each case with its own](bench/results/latest.md).*"
 
 
 def _lines(document: Mapping[str, Any]) -> Iterator[list[str]]:
