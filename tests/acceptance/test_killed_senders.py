@@ -8,20 +8,15 @@ import os
 import random
 import signal
 import socket
-from collections import Counter
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
 from bench.process import Process
-from killing import be_patient, persistently, registered
+from killing import all_ended, be_patient, change, each_was_started_once, persistently, registered, start
 
 from skerry.cli.dev import REST_KEY, DevService, run_dev
-from skerry.simulator.apns.ledger import Entry, Ledger
-from skerry.simulator.phone.card import CardStatus
 
 GROUP = "final"
 CARDS = 2_200
@@ -34,24 +29,6 @@ pytestmark = [
 ]
 
 
-def change(action: str, title: str) -> dict[str, Any]:
-    state = {"title": title, "subtitle": action, "progress": 1}
-    return {"groupId": GROUP, "action": action, "contentState": state, "priority": 10}
-
-
-def start() -> dict[str, Any]:
-    message = {
-        "title": "Kick-off",
-        "text": "It begins",
-        "platforms": ["IOS"],
-        "contentState": {"title": "0", "subtitle": "start", "progress": 0},
-        "liveActAttr": {"referenceId": GROUP, "category": "match"},
-        "liveActAttrType": "LiveActivityAttributes",
-        "groupId": GROUP,
-    }
-    return {"message": message, "type": "LIVE_ACTIVITY", "target": {"sendToAll": True}, "extRef": "kick-off"}
-
-
 async def kill_those_beside(service: DevService, dice: random.Random) -> None:
     """Again and again, whichever is there: some have just begun to send, some to come up."""
     while True:
@@ -59,13 +36,6 @@ async def kill_those_beside(service: DevService, dice: random.Random) -> None:
         if service.process is not None and (beside := Process(service.process.pid).children()):
             with suppress(ProcessLookupError):
                 os.kill(dice.choice(beside).pid, signal.SIGKILL)
-
-
-def all_entries(ledger: Ledger, event: str) -> Iterator[Entry]:
-    seen = 0
-    while page := ledger.entries(seen, 1000, event=event):
-        yield from page
-        seen = page[-1].number
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -78,27 +48,17 @@ async def test_every_card_ends_on_the_newest_state_and_no_start_is_sent_twice(
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     async with run_dev(tmp_path, host="127.0.0.1", port=port, phones=CARDS) as service:
-        world = service.simulation.world
         headers = {"X-netmera-api-key": REST_KEY}
         async with httpx2.AsyncClient(base_url=service.url, headers=headers, timeout=20.0) as client:
             async with asyncio.timeout(120):
                 while await registered(client) < CARDS:
                     await asyncio.sleep(0.05)
             killer = asyncio.create_task(kill_those_beside(service, dice))
-            await persistently(client, "sendBulkNotification", start())
+            await persistently(client, "sendBulkNotification", start(GROUP, "start"))
             for action, title in (("UPDATE", "1"), ("UPDATE", "2"), ("END", "3")):
                 await asyncio.sleep(dice.uniform(0.5, 2.0))
-                await persistently(client, "update-live-activity", change(action, title))
+                await persistently(client, "update-live-activity", change(GROUP, action, title))
             await asyncio.sleep(1.0)
             killer.cancel()
-
-            def finished() -> int:
-                shown = [card for phone in world.phones.values() for card in phone.cards]
-                return sum(card.status is CardStatus.ENDED and b'"3"' in card.content_state for card in shown)
-
-            async with asyncio.timeout(300):
-                while finished() < CARDS:
-                    await asyncio.sleep(0.1)
-        starts = Counter(entry.token for entry in all_entries(service.simulation.ledger, event="start"))
-        assert len(starts) == CARDS
-        assert max(starts.values()) == 1
+            await all_ended(service.simulation.world, "3", CARDS)
+        each_was_started_once(service.simulation.ledger, CARDS)

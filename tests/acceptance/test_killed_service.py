@@ -3,43 +3,25 @@
 import asyncio
 import random
 import socket
-from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
-from killing import be_patient, kill_at_random, persistently, registered
+from killing import (
+    all_ended,
+    be_patient,
+    change,
+    each_was_started_once,
+    kill_at_random,
+    persistently,
+    registered,
+    start,
+)
 
 from skerry.cli.dev import REST_KEY, run_dev
-from skerry.simulator.apns.ledger import Entry, Ledger
-from skerry.simulator.phone.card import CardStatus
 
 GROUP = "match-1"
 CARDS = 2_000
-
-
-def start(seed: int) -> dict[str, Any]:
-    return {
-        "message": {
-            "title": "Kick-off",
-            "text": "It begins",
-            "platforms": ["IOS"],
-            "contentState": {"title": "0", "subtitle": f"seed {seed}", "progress": 0},
-            "liveActAttr": {"referenceId": GROUP, "category": "match"},
-            "liveActAttrType": "LiveActivityAttributes",
-            "groupId": GROUP,
-        },
-        "type": "LIVE_ACTIVITY",
-        "target": {"sendToAll": True},
-        "extRef": "kick-off",
-    }
-
-
-def change(action: str, title: str) -> dict[str, Any]:
-    state = {"title": title, "subtitle": action, "progress": 1}
-    return {"groupId": GROUP, "action": action, "contentState": state, "priority": 10}
 
 
 async def outlive(seed: int, directory: Path, cards: int) -> None:
@@ -47,37 +29,20 @@ async def outlive(seed: int, directory: Path, cards: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     async with run_dev(directory, host="127.0.0.1", port=port, phones=cards) as service:
-        world = service.simulation.world
         headers = {"X-netmera-api-key": REST_KEY}
         async with httpx2.AsyncClient(base_url=service.url, headers=headers, timeout=5.0) as client:
             async with asyncio.timeout(60):
                 while await registered(client) < cards:
                     await asyncio.sleep(0.05)
             killer = asyncio.create_task(kill_at_random(service, client, dice, kills=3))
-            await persistently(client, "sendBulkNotification", start(seed))
+            await persistently(client, "sendBulkNotification", start(GROUP, f"seed {seed}"))
             await asyncio.sleep(dice.uniform(0, 1.0))
-            await persistently(client, "update-live-activity", change("UPDATE", "1"))
+            await persistently(client, "update-live-activity", change(GROUP, "UPDATE", "1"))
             await asyncio.sleep(dice.uniform(0, 1.0))
-            await persistently(client, "update-live-activity", change("END", "2"))
+            await persistently(client, "update-live-activity", change(GROUP, "END", "2"))
             await killer
-
-            def finished() -> int:
-                shown = [card for phone in world.phones.values() for card in phone.cards]
-                return sum(card.status is CardStatus.ENDED and b'"2"' in card.content_state for card in shown)
-
-            async with asyncio.timeout(300):
-                while finished() < cards:
-                    await asyncio.sleep(0.1)
-        starts = Counter(entry.token for entry in all_entries(service.simulation.ledger, event="start"))
-        assert len(starts) == cards
-        assert max(starts.values()) == 1
-
-
-def all_entries(ledger: Ledger, event: str) -> Iterator[Entry]:
-    seen = 0
-    while page := ledger.entries(seen, 1000, event=event):
-        yield from page
-        seen = page[-1].number
+            await all_ended(service.simulation.world, "2", cards)
+        each_was_started_once(service.simulation.ledger, cards)
 
 
 @pytest.mark.parametrize("seed", [1])

@@ -2,6 +2,8 @@
 
 import asyncio
 import random
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -9,6 +11,56 @@ import httpx2
 import pytest
 
 from skerry.cli.dev import DevService
+from skerry.simulator.apns.ledger import Entry, Ledger
+from skerry.simulator.phone.card import CardStatus
+from skerry.simulator.world import World
+
+
+def start(group: str, subtitle: str) -> dict[str, Any]:
+    """A start for everybody, whose repeat is free."""
+    message = {
+        "title": "Kick-off",
+        "text": "It begins",
+        "platforms": ["IOS"],
+        "contentState": {"title": "0", "subtitle": subtitle, "progress": 0},
+        "liveActAttr": {"referenceId": group, "category": "match"},
+        "liveActAttrType": "LiveActivityAttributes",
+        "groupId": group,
+    }
+    return {"message": message, "type": "LIVE_ACTIVITY", "target": {"sendToAll": True}, "extRef": "kick-off"}
+
+
+def change(group: str, action: str, title: str) -> dict[str, Any]:
+    """An update or an end."""
+    state = {"title": title, "subtitle": action, "progress": 1}
+    return {"groupId": group, "action": action, "contentState": state, "priority": 10}
+
+
+async def all_ended(world: World, title: str, cards: int) -> None:
+    """Wait until so many cards have ended on the state with this title."""
+    shown = f'"{title}"'.encode()
+
+    def finished() -> int:
+        found = [card for phone in world.phones.values() for card in phone.cards]
+        return sum(card.status is CardStatus.ENDED and shown in card.content_state for card in found)
+
+    async with asyncio.timeout(300):
+        while finished() < cards:
+            await asyncio.sleep(0.1)
+
+
+def each_was_started_once(ledger: Ledger, cards: int) -> None:
+    """No phone was started twice, and none was left out."""
+    starts = Counter(entry.token for entry in _all_entries(ledger, "start"))
+    assert len(starts) == cards
+    assert max(starts.values()) == 1
+
+
+def _all_entries(ledger: Ledger, event: str) -> Iterator[Entry]:
+    seen = 0
+    while page := ledger.entries(seen, 1000, event=event):
+        yield from page
+        seen = page[-1].number
 
 
 async def persistently(client: httpx2.AsyncClient, operation: str, body: dict[str, Any]) -> None:
