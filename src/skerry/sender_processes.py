@@ -66,9 +66,8 @@ def add(told: Report, tally: Tally) -> None:
     """Count what another process has sent as if this one had."""
     tally.verdicts.update({Verdict(verdict): count for verdict, count in told.verdicts.items()})
     tally.reasons.update(told.reasons)
-    for durations, (counts, total) in ((tally.to_wire, told.to_wire), (tally.to_verdict, told.to_verdict)):
-        durations.counts = [one + other for one, other in zip(durations.counts, counts, strict=True)]
-        durations.total += total
+    tally.to_wire.include(*told.to_wire)
+    tally.to_verdict.include(*told.to_verdict)
 
 
 class SenderProcesses:

@@ -16,9 +16,9 @@ from skerry.activities.rounds import accept_round, change
 from skerry.activities.service import adopt
 from skerry.domain import payload
 from skerry.domain.activity import Phase, Update
-from skerry.domain.budget import HIGH, Meter, govern
+from skerry.domain.budget import Meter
 from skerry.domain.commands import Idempotency
-from skerry.domain.desired import Policies, Priority, digest_of, is_outdated
+from skerry.domain.desired import Policies, digest_of, is_outdated
 from skerry.domain.errors import EndedError, OutdatedError, PayloadTooLargeError, RefusedError
 from skerry.domain.ids import ActivityId, AppId, GroupId, Millis
 from skerry.domain.line import Line, LineOutcome, LineResult
@@ -158,20 +158,15 @@ class Batches:
                 kept = wanted.pushed_at, wanted.spent, wanted.spent_at
                 wishes.append(Wish(seen.activity_id, digest, version, Millis(0), Millis(0), *kept))
             return LineOutcome(LineResult.NOOP, seen.newest)
-        per_hour = settings.per_hour(frequent=False)
-        meter = Meter(wanted.spent, wanted.spent_at)
         urgent = line.important or line.alert is not None
-        if line.priority is Priority.AUTO:
-            priority = govern(meter, per_hour, now, important=urgent)
-        else:
-            priority = int(line.priority)
+        priority, meter = settings.spend(
+            line.priority, Meter(wanted.spent, wanted.spent_at), now, urgent=urgent, frequent=False, cards=seen.cards
+        )
         stale_date = settings.stale_date(line.stale_at, None, now)
         command = Update(line.state, priority, stale_date, line.alert, line.relevance)
         if not fits(command):
             return LineOutcome(LineResult.REFUSED, error=PayloadTooLargeError(size_of(command), payload.MAX_BODY))
-        due = now if urgent else settings.next_slot(wanted.pushed_at, now)
-        if priority == HIGH and seen.cards > 0:
-            meter = meter.spend(per_hour, now)
+        due = settings.due_at(wanted.pushed_at, now, urgent=urgent)
         changed = change(app_id, seen, command, now, due_at=due)
         changes.append(changed)
         alerted_at = now if line.alert is not None else Millis(0)

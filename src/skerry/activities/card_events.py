@@ -198,7 +198,7 @@ class CardEvents:
         """
         if event.time >= card.created_at:
             return tx.activities.awaiting_before_listener(card.activity_id, card.device_id, card.number)
-        before = tx.activities.card_before(card.activity_id, card.device_id, card.number, event.time)
+        before = _before(tx, card, event)
         if before is None or (before.closed_at is not None and before.closed_at < event.time):
             return None
         return before
@@ -271,11 +271,16 @@ def _held(tx: Transaction, device: Device, event: DeviceEvent) -> _Place | None:
     return None if card is None else _Place(activity, card)
 
 
+def _before(tx: Transaction, card: Card, event: DeviceEvent) -> Card | None:
+    """The card before this one, as of an event that is older than this one."""
+    if event.time >= card.created_at:
+        return None
+    return tx.activities.card_before(card.activity_id, card.device_id, card.number, event.time)
+
+
 def _closed_by(tx: Transaction, card: Card, event: DeviceEvent) -> Card:
     """The card that a close speaks of: where it comes late, a newer one may have been started since."""
-    if event.time >= card.created_at:
-        return card
-    before = tx.activities.card_before(card.activity_id, card.device_id, card.number, event.time)
+    before = _before(tx, card, event)
     return card if before is None or before.status.is_over or before.closed_at is not None else before
 
 
@@ -285,9 +290,7 @@ def _exchanged(tx: Transaction, card: Card, event: DeviceEvent) -> Millis:
     The first to come was taken for the older card's. The second is older than the newer card: so it is the older one's,
     and the first was the newer one's. Each card has the time of its own from then on, by which its repeats are known.
     """
-    if event.time >= card.created_at:
-        return event.time
-    before = tx.activities.card_before(card.activity_id, card.device_id, card.number, event.time)
+    before = _before(tx, card, event)
     if before is None or before.closed_at is None or before.closed_at < card.created_at:
         return event.time
     tx.activities.save_card(replace(before, closed_at=event.time))

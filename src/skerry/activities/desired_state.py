@@ -18,7 +18,7 @@ from skerry.domain import activity as rules
 from skerry.domain import payload
 from skerry.domain.activity import Activity, End, Phase, Start, Update
 from skerry.domain.audience import Audience
-from skerry.domain.budget import HIGH, govern
+from skerry.domain.budget import HIGH, Meter, govern
 from skerry.domain.commands import Idempotency, Pace
 from skerry.domain.desired import (
     QUIET_ALERT,
@@ -66,9 +66,19 @@ class DesiredStateSettings:
         """High-priority pushes an hour."""
         return self.frequent_high_per_hour if frequent else self.high_per_hour
 
-    def next_slot(self, slot: Millis, now: Millis) -> Millis:
-        """When an update that may wait goes out: in the slot that one before it waits for, which it replaces there."""
+    def due_at(self, slot: Millis, now: Millis, *, urgent: bool) -> Millis:
+        """When an update goes out: at once where it is urgent, else in the slot that one before it waits for."""
+        if urgent:
+            return now
         return slot if slot > now else Millis(max(now, slot + self.interval))
+
+    def spend(
+        self, asked: Priority, meter: Meter, now: Millis, *, urgent: bool, frequent: bool, cards: int
+    ) -> tuple[int, Meter]:
+        """The priority of an update, and the budget of its cards after it; without cards it costs nothing."""
+        per_hour = self.per_hour(frequent=frequent)
+        priority = govern(meter, per_hour, now, important=urgent) if asked is Priority.AUTO else int(asked.value)
+        return priority, meter.spend(per_hour, now) if priority == HIGH and cards > 0 else meter
 
     def stale_date(self, stale_at: Seconds | None, stale_after: Millis | None, now: Millis) -> Seconds | None:
         """When a state that comes now is stale: as it says itself, else after a while."""
@@ -157,13 +167,11 @@ class DesiredState:
             OutdatedError, ChangedMeanwhileError, PayloadTooLargeError, IdempotencyConflictError: as `put`.
         """
 
-        def end(tx: Transaction) -> Outcome | None:
-            return self.end_within(tx, app_id, group_id, command, self._clock(), version=version, expected=expected)
-
         def work(tx: Transaction) -> Outcome | None:
+            now = self._clock()
             return once(
-                tx.notifications, app_id, idempotency, self._clock(),
-                lambda: end(tx),
+                tx.notifications, app_id, idempotency, now,
+                lambda: self.end_within(tx, app_id, group_id, command, now, version=version, expected=expected),
                 write=outcome_text, read=read_outcome,
             )  # fmt: skip
 
@@ -320,13 +328,11 @@ class DesiredState:
         self, tx: Transaction, activity: Activity, standing: Standing, desired: Desired, now: Millis
     ) -> tuple[Activity, Standing, int]:
         """The new state as a revision that every card of the run must end on, those included that join late."""
-        per_hour = self._settings.per_hour(frequent=standing.policies.frequent)
-        match desired.priority:
-            case Priority.AUTO:
-                important = desired.important or desired.alert is not None
-                priority = govern(standing.meter, per_hour, now, important=important)
-            case fixed:
-                priority = int(fixed.value)
+        urgent = desired.important or desired.alert is not None
+        priority, meter = self._settings.spend(
+            desired.priority, standing.meter, now,
+            urgent=urgent, frequent=standing.policies.frequent, cards=activity.next_card - activity.first_card,
+        )  # fmt: skip
         command = Update(
             state=desired.state,
             priority=priority,
@@ -336,12 +342,8 @@ class DesiredState:
         )
         activity, revision = rules.update(activity, command, now)
         accept(tx, activity, revision)
-        urgent = desired.alert is not None or desired.important
-        due = now if urgent else self._settings.next_slot(standing.pushed_at, now)
+        due = self._settings.due_at(standing.pushed_at, now, urgent=urgent)
         self._delivery.plan_revision(tx, activity, revision, activity.first_card, due)
-        meter = standing.meter
-        if priority == HIGH and activity.next_card > activity.first_card:
-            meter = meter.spend(per_hour, now)
         return activity, replace(standing, pushed_at=due, meter=meter), priority
 
     def _wants_start(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from skerry.domain import languages, payload, personal
+from skerry.domain import payload
 from skerry.domain.activity import Update
 from skerry.domain.desired import ScriptPhase
 from skerry.domain.errors import FieldRefusedError, PayloadTooLargeError
@@ -35,18 +35,16 @@ def fits(command: Update) -> bool:
 
 def size_of(command: Update) -> int:
     """Bytes of the largest push that an update can have, as `payload.largest_body` counts them."""
-    return max(
-        personal.least_size(
-            payload.change(
-                RevisionKind.UPDATE,
-                _STAMP,
-                command.state,
-                alert,
-                relevance=command.relevance,
-                stale_date=command.stale_date,
-            )
-        )
-        for alert in languages.variants(command.alert)
+    return payload.largest(
+        command.alert,
+        lambda alert: payload.change(
+            RevisionKind.UPDATE,
+            _STAMP,
+            command.state,
+            alert,
+            relevance=command.relevance,
+            stale_date=command.stale_date,
+        ),
     )
 
 

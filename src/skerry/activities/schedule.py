@@ -101,7 +101,7 @@ class Schedule:
     ) -> Slice[ScheduledChange]:
         """Changes of the app, or of one activity, in a state, in the order in which they were made."""
         found = await self._store.read(lambda tx: tx.schedule.page(app_id, group_id, state, after, maximum + 1))
-        return Slice(tuple(found[:maximum]), len(found) > maximum)
+        return Slice.of(found, maximum)
 
     async def cancel(
         self, app_id: AppId, schedule_id: ScheduleId, *, idempotency: Idempotency | None = None

@@ -115,14 +115,22 @@ class ScheduleKeeper:
             return False
         return True
 
-    async def _change(self, schedule_id: ScheduleId) -> None:
+    async def _attempt(
+        self, work: Callable[[Transaction], None], give_up: Callable[[Transaction, Problem], None]
+    ) -> None:
+        """Do it, or, where it is refused for good, say so in a transaction of its own."""
         try:
-            await self._store.write(lambda tx: self._carry_out(tx, schedule_id))
+            await self._store.write(work)
         except OverloadedError:
             raise
         except RefusedError as error:
             problem = problem_of(error)
-            await self._store.write(lambda tx: self._give_up(tx, schedule_id, problem))
+            await self._store.write(lambda tx: give_up(tx, problem))
+
+    async def _change(self, schedule_id: ScheduleId) -> None:
+        await self._attempt(
+            lambda tx: self._carry_out(tx, schedule_id), lambda tx, problem: self._give_up(tx, schedule_id, problem)
+        )
 
     def _carry_out(self, tx: Transaction, schedule_id: ScheduleId) -> None:
         now = self._clock()
@@ -171,13 +179,10 @@ class ScheduleKeeper:
             tell(tx, change, EventKind.SCHEDULE_FAILED, now, code=problem.code, detail=problem.detail)
 
     async def _script(self, activity_id: ActivityId) -> None:
-        try:
-            await self._store.write(lambda tx: self._desired.advance(tx, activity_id, self._clock()))
-        except OverloadedError:
-            raise
-        except RefusedError as error:
-            problem = problem_of(error)
-            await self._store.write(lambda tx: self._stop(tx, activity_id, problem))
+        await self._attempt(
+            lambda tx: self._desired.advance(tx, activity_id, self._clock()),
+            lambda tx, problem: self._stop(tx, activity_id, problem),
+        )
 
     def _stop(self, tx: Transaction, activity_id: ActivityId, problem: Problem) -> None:
         """A script cannot go on; the activity stays as it is."""

@@ -53,6 +53,20 @@ class ProblemError(Exception):
         self.retry_after = retry_after
 
 
+def members(error: ProblemError, **more: str) -> dict[str, object]:
+    """What a problem says of itself, for programs first; `more` stands before the fields that are wrong."""
+    said: dict[str, object] = {
+        "title": error.title,
+        "status": error.status,
+        "code": error.code or CODES.get(error.status, "refused"),
+        "detail": error.detail,
+        **more,
+    }
+    if error.errors:
+        said["errors"] = [{"field": one.field, "problem": one.problem, "fix": one.fix} for one in error.errors]
+    return said
+
+
 def problem(
     status: int,
     title: str,
@@ -63,16 +77,5 @@ def problem(
     code: str | None = None,
 ) -> JSONResponse:
     """The answer. `code` names the kind of problem for machines: it stays when the words get better."""
-    body: dict[str, object] = {
-        "type": "about:blank",
-        "title": title,
-        "status": status,
-        "code": code or CODES.get(status, "refused"),
-        "detail": detail,
-        "instance": instance,
-    }
-    if code is not None:
-        body["code"] = code
-    if errors:
-        body["errors"] = [{"field": one.field, "problem": one.problem, "fix": one.fix} for one in errors]
+    body = {"type": "about:blank", **members(ProblemError(status, title, detail, errors, code=code), instance=instance)}
     return JSONResponse(body, status, media_type="application/problem+json")

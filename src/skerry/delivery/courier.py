@@ -176,11 +176,7 @@ class Courier:
         tally, done = self._tally, self._clock()
         for seconds, count in _ages([parcels[place] for place in places], done):
             tally.to_verdict.add(seconds, count)
-        tally.verdicts[Verdict.ACCEPTED] += len(accepted)
-        for _, answer in others:
-            tally.verdicts[Verdict[answer.outcome.name]] += 1
-            if answer.rejected is not None:
-                tally.reasons[answer.rejected.reason] += 1
+        tally.judged(len(accepted), (answer for _, answer in others))
 
     async def _settle_unsent(self, unsent: dict[Verdict, list[Parcel]]) -> None:
         now = self._clock()

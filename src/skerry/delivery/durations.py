@@ -26,3 +26,8 @@ class Durations:
         seconds = max(seconds, 0.0)
         self.counts[bisect_left(self.bounds, seconds)] += count
         self.total += seconds * count
+
+    def include(self, counts: Sequence[int], total: float) -> None:
+        """What somebody else has counted in the same classes."""
+        self.counts = [ours + theirs for ours, theirs in zip(self.counts, counts, strict=True)]
+        self.total += total

@@ -181,8 +181,7 @@ class Sender:
                     group.create_task(work())
                 for lane in self._settings.lanes:
                     group.create_task(self._empty_large(group) if lane is Lane.LARGE else self._empty(lane, group))
-                lease = Millis(int(self._settings.lease * 1000))
-                self._handover.open(self._owner, lease, self._room, lambda parcels: self._carry(parcels, group))
+                self._handover.open(self._owner, self._lease, self._room, lambda parcels: self._carry(parcels, group))
         finally:
             self._handover.close()
 
@@ -280,7 +279,7 @@ class Sender:
     async def _empty_large(self, group: asyncio.TaskGroup) -> None:
         """Chunks of large fan-outs: read beside the writer, where no commit waits for it, and begun one by one.
 
-        Sixty-four that are read in the transaction that claims them, and then framed in one turn of the loop, hold up
+        Dozens that are read in the transaction that claims them, and then framed in one turn of the loop, hold up
         everybody else for as many milliseconds, twice.
         """
         most = self._settings.chunks_at_once[Lane.LARGE]
@@ -317,10 +316,16 @@ class Sender:
                     begin(claimed)
                     await asyncio.sleep(0)
 
+    @property
+    def _lease(self) -> Millis:
+        return Millis(int(self._settings.lease * 1000))
+
+    def _lease_some(self, tx: Transaction, lane: Lane, now: Millis, limit: int) -> list[Chunk]:
+        return tx.outbox.claim(self._owner, lane, now, Millis(now + self._lease), limit)
+
     async def _claim_large(self, limit: int) -> list[Chunk]:
         now = self._clock()
-        until = Millis(now + int(self._settings.lease * 1000))
-        return await self._store.write(lambda tx: tx.outbox.claim(self._owner, Lane.LARGE, now, until, limit))
+        return await self._store.write(lambda tx: self._lease_some(tx, Lane.LARGE, now, limit))
 
     async def _read_large(self, chunks: Sequence[Chunk]) -> list[Claimed]:
         found = await self._store.read(lambda tx: [_claimed(tx, chunk) for chunk in chunks])
@@ -335,10 +340,9 @@ class Sender:
 
     async def _claim(self, lane: Lane, limit: int) -> tuple[list[Parcel], list[Claimed]]:
         now = self._clock()
-        until = Millis(now + int(self._settings.lease * 1000))
 
         def work(tx: Transaction) -> tuple[list[Parcel], list[Claimed]]:
-            chunks = tx.outbox.claim(self._owner, lane, now, until, limit)
+            chunks = self._lease_some(tx, lane, now, limit)
             small = [one.chunk_id for one in chunks if one.size == 1 and not self._settlement.is_too_old(one, now)]
             parcels = tx.parcels.read(small, now) if small else []
             known = {one.chunk_id for one in parcels}
@@ -579,13 +583,9 @@ class Sender:
         if answers.others:
             self._wake()  # what is sent again may be due before this lane's nap is over
         tally.verdicts.update(framed.verdicts.values())
-        tally.verdicts[Verdict.ACCEPTED] += len(answers.accepted)
         tally.verdicts[Verdict.REJECTED] += len(framed.refused)
         tally.reasons.update(why.partition(":")[0] for why in framed.refused.values())
-        for answer in answers.others:
-            tally.verdicts[Verdict[answer.outcome.name]] += 1
-            if answer.rejected is not None:
-                tally.reasons[answer.rejected.reason] += 1
+        tally.judged(len(answers.accepted), answers.others)
 
 
 def _claimed(tx: Transaction, chunk: Chunk) -> Claimed | None:

@@ -75,7 +75,7 @@ class Tokenless:
         again = policy is NoToken.AGAIN and chunk.attempt < self._settings.most
         waiting = [one for one in silent if again and not one.may_have_reported]
         full = when_full(tx, self._starts, [one.device_id for one in waiting], now)
-        repeated = [one.number for one in waiting if one.device_id not in full]
+        repeated = {one.number for one in waiting if one.device_id not in full}
         lost = [one for one in silent if one.number not in repeated]
         if lost:
             tx.activities.lose_starts(chunk.activity_id, [one.number for one in lost], NO_TOKEN)
@@ -85,7 +85,7 @@ class Tokenless:
                 Event(chunk.app_id, EventKind.CARD_LOST, now, chunk.activity_id, one.number, one.device_id, body)
             )
         if repeated:
-            tx.activities.start_again(chunk.activity_id, repeated, now)
+            tx.activities.start_again(chunk.activity_id, sorted(repeated), now)
             board = bytearray(chunk.verdicts)
             for number in repeated:
                 board[number - chunk.first] = Verdict.RETRY

@@ -4,7 +4,7 @@
 Swift's decoding is strict about both (netmera.md Q21, architecture invariant 7).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -97,10 +97,14 @@ def largest_body(revision: Revision) -> int:
 
     A placeholder counts with its default, or with nothing: how long values are is seen when they are filled in.
     """
-    return max(
-        personal.least_size(body(revision, revision.timestamp, alert=alert, channel=_LONGEST_CHANNEL))
-        for alert in languages.variants(revision.alert)
+    return largest(
+        revision.alert, lambda alert: body(revision, revision.timestamp, alert=alert, channel=_LONGEST_CHANNEL)
     )
+
+
+def largest(alert: bytes | None, written: Callable[[bytes | None], bytes]) -> int:
+    """Bytes of the largest of the bodies that are written with this alert, one in each of its languages."""
+    return max(personal.least_size(written(one)) for one in languages.variants(alert))
 
 
 def alert_of(title: str, text: str, more: Mapping[str, Wording] | None = None) -> bytes:

@@ -1,8 +1,8 @@
 """What the caller is told about what it sent."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 from skerry.domain.activity import Activity
 from skerry.domain.card import CardStatus
@@ -112,3 +112,8 @@ class Slice(Generic[T]):
 
     items: tuple[T, ...]
     more: bool
+
+    @classmethod
+    def of(cls, found: Sequence[T], maximum: int) -> Self:
+        """The first so many of what was found, where one more was asked for than is wanted."""
+        return cls(tuple(found[:maximum]), len(found) > maximum)

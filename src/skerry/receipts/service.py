@@ -62,7 +62,7 @@ class Receipts:
             if notification_key is not None and tx.receipts.stats(app_id, notification_key) is None:
                 return None
             found = tx.receipts.results(app_id, notification_key, ext_id, token, start, end, maximum + 1, offset)
-            return Slice(tuple(found[:maximum]), len(found) > maximum)
+            return Slice.of(found, maximum)
 
         return await self._store.read(work)
 
@@ -150,7 +150,7 @@ class Receipts:
 
         def work(tx: Transaction) -> Slice[CardReceipt]:
             found = tx.activity_receipts.cards(activity, after, maximum + 1)
-            return Slice(tuple(found[:maximum]), len(found) > maximum)
+            return Slice.of(found, maximum)
 
         return await self._store.read(work)
 

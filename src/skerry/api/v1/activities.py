@@ -325,8 +325,8 @@ def shown(receipt: ActivityReceipt, extra: Mapping[str, Any]) -> dict[str, Any]:
         "phase": activity.phase.name.lower(),
         "revision": activity.newest,
         "type": activity.attributes_type,
-        "attributes": _raw(activity.attributes),
-        "state": _raw(activity.state),
+        "attributes": raw_of(activity.attributes),
+        "state": raw_of(activity.state),
         "cards": {status.name.lower(): receipt.cards.get(status, 0) for status in CardStatus},
         "held_starts": receipt.held_starts,
         "created_at": activity.created_at,
@@ -406,7 +406,8 @@ def shown_script(script: Script | None) -> dict[str, Any] | None:
     }
 
 
-def _raw(value: bytes | None) -> msgspec.Raw | None:
+def raw_of(value: bytes | None) -> msgspec.Raw | None:
+    """JSON that is kept as text, to be told as it is."""
     return None if value is None else msgspec.Raw(value)
 
 

@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from skerry.api.intake import Intake
 from skerry.api.ports import Batches
-from skerry.api.problems import CODES, ProblemError
+from skerry.api.problems import ProblemError, members
 from skerry.api.v1 import activities as forms
 from skerry.api.v1.headers import idempotency
 from skerry.api.v1.reading import Body, read, read_params, refused, seconds, template_bytes, text
@@ -63,7 +63,7 @@ class LineAnswer(msgspec.Struct):
     id: str | None
     result: LineResult
     revision: RevisionNumber | None
-    error: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    error: dict[str, object] | msgspec.UnsetType = msgspec.UNSET
 
 
 @dataclass(slots=True)
@@ -262,23 +262,10 @@ def line_of(line: bytes) -> Line:
 def _answer(number: int, group_id: str | None, outcome: LineOutcome) -> LineAnswer:
     answer = LineAnswer(number, group_id, outcome.result, outcome.revision)
     if outcome.error is not None:
-        answer.error = _error(problem_of(refusal(outcome.error)))
+        answer.error = members(problem_of(refusal(outcome.error)))
     elif outcome.result is LineResult.UNKNOWN:
-        answer.error = _error(ProblemError(404, "Not found", f"there is no activity {group_id}: PUT it first"))
+        answer.error = members(ProblemError(404, "Not found", f"there is no activity {group_id}: PUT it first"))
     return answer
-
-
-def _error(problem: ProblemError) -> dict[str, Any]:
-    """The same as the body of a problem document."""
-    shown: dict[str, Any] = {
-        "title": problem.title,
-        "status": problem.status,
-        "code": problem.code or CODES.get(problem.status, "refused"),
-        "detail": problem.detail,
-    }
-    if problem.errors:
-        shown["errors"] = [{"field": one.field, "problem": one.problem, "fix": one.fix} for one in problem.errors]
-    return shown
 
 
 def _id_of(line: bytes) -> str | None:

@@ -172,16 +172,16 @@ def shown_change(change: Said) -> dict[str, Any]:
     if isinstance(change, Ending):
         command = change.command
         said |= {
-            "state": _raw(command.state),
-            "alert": _raw(command.alert),
+            "state": forms.raw_of(command.state),
+            "alert": forms.raw_of(command.alert),
             "dismiss_at": _millis(command.dismissal_date),
         }
     else:
         said |= {
-            "state": _raw(change.state),
+            "state": forms.raw_of(change.state),
             "type": change.attributes_type,
-            "attributes": _raw(change.attributes),
-            "alert": _raw(change.alert),
+            "attributes": forms.raw_of(change.attributes),
+            "alert": forms.raw_of(change.alert),
             "audience": None if change.audience is None else write_audience(change.audience),
             "priority": _priority(change.priority),
             "important": change.important or None,
@@ -210,10 +210,6 @@ def _priority(priority: Priority) -> int | str:
 
 def _millis(moment_s: int | None) -> int | None:
     return None if moment_s is None else moment_s * 1000
-
-
-def _raw(value: bytes | None) -> msgspec.Raw | None:
-    return None if value is None else msgspec.Raw(value)
 
 
 def _json(document: Any, status: int = 200) -> Response:

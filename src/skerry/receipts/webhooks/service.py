@@ -154,7 +154,7 @@ class Webhooks:
             if webhook is None:
                 return None
             found = tx.webhooks.attempts(webhook.webhook_id, before, maximum + 1)
-            return Slice(tuple(found[:maximum]), len(found) > maximum)
+            return Slice.of(found, maximum)
 
         return await self._store.read(work)
 
@@ -166,7 +166,7 @@ class Webhooks:
             if webhook is None:
                 return None
             found = tx.webhooks.dead(webhook, after, maximum + 1)
-            return Slice(tuple(found[:maximum]), len(found) > maximum)
+            return Slice.of(found, maximum)
 
         return await self._store.read(work)
 

@@ -13,12 +13,13 @@ import sqlite3
 from collections.abc import Sequence
 
 from skerry.domain.audience import Audience
-from skerry.domain.card import NO_TOKEN, CardStatus
+from skerry.domain.card import CardStatus
 from skerry.domain.ids import AppId, DeviceId, Millis
 from skerry.domain.plan import AudienceSlice, Reachable
 from skerry.domain.preview import MOST_SAMPLES, Count, Doubt, NotStartable, Preview, Run, Sample
 from skerry.domain.user import UserContact
 from skerry.store.sqlite.audience_conditions import Conditions, Members
+from skerry.store.sqlite.cards import AWAITS_TOKEN
 from skerry.store.sqlite.membership import Membership
 
 _REACHABLE = (
@@ -35,8 +36,7 @@ STARTABLE = (
 )
 RUNNING = (
     "SELECT device_id FROM cards WHERE activity_id = ? AND number >= ?"
-    f" AND (status IN ({int(CardStatus.LIVE)}, {int(CardStatus.STARTING)})"
-    f" OR (status = {int(CardStatus.LOST)} AND reason = '{NO_TOKEN}'))"
+    f" AND (status = {int(CardStatus.LIVE)} OR {AWAITS_TOKEN})"
     " AND coalesce(registered_at, created_at) >= ?"
 )
 SWIPED = (

@@ -59,21 +59,21 @@ BEFORE = f"""
 """
 
 # `Card.awaits_token`, held against it by a test.
-_AWAITS_TOKEN = f"""
+AWAITS_TOKEN = f"""
     (cards.status = {int(CardStatus.STARTING)}
         OR (cards.status = {int(CardStatus.LOST)} AND cards.reason = '{NO_TOKEN}'))
 """
 
 AWAITING_BEFORE_LISTENER = f"""
     SELECT {_COLUMNS} FROM cards INDEXED BY ix_cards_device_id
-    WHERE device_id = ?1 AND activity_id = ?2 AND number < ?3 AND {_AWAITS_TOKEN} AND NOT on_channel
+    WHERE device_id = ?1 AND activity_id = ?2 AND number < ?3 AND {AWAITS_TOKEN} AND NOT on_channel
       AND (SELECT on_channel FROM cards WHERE activity_id = ?2 AND number = ?3)
     ORDER BY number DESC LIMIT 1
 """
 
 NAMELESS_STARTING = f"""
     SELECT {_COLUMNS} FROM cards CROSS JOIN activities USING (activity_id)
-    WHERE cards.device_id = ? AND {_AWAITS_TOKEN}
+    WHERE cards.device_id = ? AND {AWAITS_TOKEN}
       AND activities.app_id = ? AND activities.named = 0
     ORDER BY cards.created_at DESC, cards.activity_id DESC, cards.number DESC
 """
@@ -85,7 +85,7 @@ RUNNING_ON = f"""
     FROM json_each(?) AS wanted
     CROSS JOIN cards INDEXED BY ix_cards_device_id
       ON cards.device_id = wanted.value AND cards.activity_id = ? AND cards.number >= ?
-    WHERE (cards.status = {int(CardStatus.LIVE)} OR {_AWAITS_TOKEN}) AND cards.closed_at IS NULL
+    WHERE (cards.status = {int(CardStatus.LIVE)} OR {AWAITS_TOKEN}) AND cards.closed_at IS NULL
       AND coalesce(cards.registered_at, cards.created_at) >= ?
 """
 
