@@ -7,6 +7,7 @@ ignored, and null counts as not there.
 from typing import Any
 
 from skerry.domain.event import EventKind
+from skerry.domain.languages import MOST_LANGUAGES
 
 Schema = dict[str, Any]
 
@@ -168,7 +169,7 @@ LANGUAGES: Schema = {
         text=said(text(4096, 0), "In place of the message's."),
         ios=fields(title=said(text(4096, 0), "In place of the message's.")),
     ),
-    "maxProperties": 100,
+    "maxProperties": MOST_LANGUAGES,
     "description": "The alert in other languages, by language tag: each phone gets its own, or else the message's.",
 }
 _LIVE = ("platforms", "contentState", "liveActAttr", "liveActAttrType")

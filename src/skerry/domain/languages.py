@@ -17,6 +17,8 @@ import msgspec
 DEFAULT: Final = "default"
 TEXTS: Final = ("title", "subtitle", "body")
 """Members of an alert that a person reads."""
+MOST_LANGUAGES: Final = 100
+"""Of one alert."""
 _TAG: Final = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8})*")
 _EXTENSIONS: Final = re.compile(r"@|-[A-Za-z0-9](?=-)")
 _LONGEST_TAG: Final = 35

@@ -16,10 +16,9 @@ from skerry.domain.activity import End, Update
 from skerry.domain.commands import BulkStart, Idempotency, Pace, Send, Template, Wording
 from skerry.domain.errors import FieldRefusedError
 from skerry.domain.ids import GroupId, Millis, NotificationKey, Seconds
-from skerry.domain.languages import DEFAULT, normal_tag
+from skerry.domain.languages import DEFAULT, MOST_LANGUAGES, normal_tag
 
 LIVE_ACTIVITY = "LIVE_ACTIVITY"
-MOST_LANGUAGES = 100
 MOST_GROUP_ID = 256
 _LARGEST_KEY = 2**63 - 1
 

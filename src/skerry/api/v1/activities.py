@@ -25,7 +25,6 @@ ABSENT = msgspec.Raw()
 """An empty one: msgspec has no raw value that may be missing."""
 MOST_ID = 256
 MOST_VERSION = 2**53
-MOST_LANGUAGES = 100
 LONGEST = timedelta(days=30)
 MOST_PHASES = 100
 
@@ -262,8 +261,9 @@ def _check_languages(texts: dict[str, Any], field: str) -> None:
     """Texts by language tag, with a default for the languages that are not there."""
     if languages.DEFAULT not in texts:
         raise refused(f"{field}.default", "is missing", "send the text for all other languages, or Apple's loc-key")
-    if len(texts) > MOST_LANGUAGES:
-        raise refused(field, f"has more than {MOST_LANGUAGES} languages", "let the app translate: send a loc-key")
+    if len(texts) > languages.MOST_LANGUAGES:
+        problem = f"has more than {languages.MOST_LANGUAGES} languages"
+        raise refused(field, problem, "let the app translate: send a loc-key")
     for tag, said in texts.items():
         if tag != languages.DEFAULT and languages.normal_tag(tag) is None:
             raise refused(f"{field}.{tag}", "is not a language tag", "send one such as en, pt-BR or zh-Hant")

@@ -17,6 +17,7 @@ from skerry.api.schemas import (
     text,
 )
 from skerry.api.v1.audience_schemas import AUDIENCE
+from skerry.domain.languages import MOST_LANGUAGES
 
 COUNT: Schema = {"type": "integer", "minimum": 0}
 NUMBER: Schema = {"type": "integer", "minimum": 0, "maximum": 10**15 - 1}
@@ -41,7 +42,7 @@ _TEXT_OR_KEY = either(
     | {
         "propertyNames": either({"const": "default"}, {"pattern": LANGUAGE_TAG}),
         "additionalProperties": text(1024, 0),
-        "maxProperties": 100,
+        "maxProperties": MOST_LANGUAGES,
         "description": "Texts by language tag: each phone gets its own language's, or the default.",
     },
 )

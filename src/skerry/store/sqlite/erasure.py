@@ -80,6 +80,8 @@ DESIRED_FOR = f"""
     WHERE activity_id IN (SELECT activity_id FROM activities WHERE app_id = ?)
       AND audience IS NOT NULL AND {_NAMES_USER}
 """
+CHANGE_DESIRED = "UPDATE desired SET audience = ? WHERE activity_id = ?"
+
 SEGMENTS_FOR = f"SELECT CAST(audience AS TEXT), segment_id FROM segments WHERE app_id = ? AND {_NAMES_USER}"
 CHANGE_SEGMENT = "UPDATE segments SET audience = ? WHERE segment_id = ?"
 
@@ -99,10 +101,9 @@ MENTIONS = (
     (PLANS_FOR, CHANGE_PLAN),
     (SEGMENTS_FOR, CHANGE_SEGMENT),
     (SCHEDULED_FOR, CHANGE_SCHEDULED),
+    (DESIRED_FOR, CHANGE_DESIRED),
 )
 """How audiences that name a user are found and changed, by table."""
-
-CHANGE_DESIRED = "UPDATE desired SET audience = ? WHERE activity_id = ?"
 
 
 def erase_device(connection: sqlite3.Connection, device_id: DeviceId) -> None:
@@ -121,7 +122,7 @@ def erase_mentions(connection: sqlite3.Connection, app_id: AppId, ext_id: str) -
     """A user in what starts have found, in audiences of what is to come and of what is desired, and in segments."""
     connection.execute(FORGET_MISSES, (ext_id, app_id))
     connection.execute(UNFOLLOW, (app_id, ext_id))
-    for find, change in (*MENTIONS, (DESIRED_FOR, CHANGE_DESIRED)):
+    for find, change in MENTIONS:
         for text, key in connection.execute(find, (app_id, ext_id)).fetchall():
             audience = _without(json.loads(text), ext_id)
             connection.execute(change, (json.dumps(audience, separators=(",", ":")).encode(), key))
