@@ -48,12 +48,30 @@ TYPE = "ScoreAttributes"
 # Few words, so that conditions and devices meet.
 EXT_IDS = ("user-1", "User-1", "ünïcode", "1")
 TAGS = ("vip", "VIP", "o'clock")
-ATTRIBUTES = ("city", "City", '$.a"b')
+ATTRIBUTES = ("city", "City", '$.a"b', '"city')
 TOKENS = tuple(f"{number:02x}" * 16 for number in range(5))
 SPOTS = ((0.0, 0.0), (0.0, 179.9), (0.0, -179.9), (90.0, 0.0), (89.9, 120.0), (-90.0, 7.0), (41.0, 29.0), (41.1, 29.0))
 VERSIONS = (None, "", "17", "17.1.2", "17.2", "18.0", "9.3", "x.9", "17.x", "17.", " 17.1", "1234567890123.1")
 SWIPED_AT = Millis(5)
-SCALARS: tuple[str | int | float | bool, ...] = ("", "a", "A", "1", "true", "O'Hara ü", 0, 1, 1.0, 0.5, True, False)
+SCALARS: tuple[str | int | float | bool, ...] = (
+    "",
+    "a",
+    "A",
+    "1",
+    "true",
+    "O'Hara ü",
+    ',"city":true',
+    '":',
+    0,
+    1,
+    1.0,
+    11,
+    0.5,
+    2**53,
+    float(2**53),
+    True,
+    False,
+)
 
 
 @dataclass(frozen=True)
