@@ -20,6 +20,7 @@ from skerry.domain.audience import (
 )
 from skerry.domain.errors import OverloadedError, SurveyTooLongError
 from skerry.domain.location import Circle
+from skerry.domain.personal import Blank, Kind
 from skerry.domain.rollout import Rollout
 from skerry.domain.segment import (
     AudienceTooComplexError,
@@ -295,7 +296,20 @@ async def test_a_preview_counts_and_says_why(api):
         "users_without_device": {"count": 1, "samples": ["u-9"]},
         "unknown_devices": {"count": 0, "samples": []},
     }
-    assert api.audiences.calls == [("preview", (7, Audience(everyone=True), "Match", "ars-liv"), {})]
+    assert api.audiences.calls == [("preview", (7, Audience(everyone=True), "Match", "ars-liv", []), {})]
+
+
+async def test_a_preview_asks_for_what_its_texts_cannot_do_without(api):
+    texts = {
+        "attributes": {"seat": "@{seat:number}", "club": "@{club|-}"},
+        "state": {"greeting": "Hi @{name}, @{ name }, @{shop}"},
+        "alert": {"title": {"default": "@{name}!", "tr": "@{ad}!"}, "body": ""},
+        "params": {"shop": "S"},
+    }
+    answer = await preview(api, audience={"all": True}, attributes_type="Match", **texts)
+    assert answer.status_code == 200
+    asked = [Blank("seat", Kind.NUMBER, None), Blank("name", Kind.TEXT, None), Blank("ad", Kind.TEXT, None)]
+    assert api.audiences.calls == [("preview", (7, Audience(everyone=True), "Match", None, asked), {})]
 
 
 @pytest.mark.parametrize(
@@ -307,6 +321,11 @@ async def test_a_preview_counts_and_says_why(api):
         ({"audience": {"all": True}, "attributes_type": 5}, "attributes_type"),
         ({"audience": {"all": True}, "attributes_type": "M", "activity": "a\0"}, "activity"),
         ({"audience": {"all": True}, "attributes_type": "M", "group": "a"}, "group"),
+        ({"audience": {"all": True}, "attributes_type": "M", "state": []}, "state"),
+        ({"audience": {"all": True}, "attributes_type": "M", "state": {"a": "@{}"}}, "state"),
+        ({"audience": {"all": True}, "attributes_type": "M", "attributes": "x"}, "attributes"),
+        ({"audience": {"all": True}, "attributes_type": "M", "alert": {"body": 5}}, "alert.body"),
+        ({"audience": {"all": True}, "attributes_type": "M", "params": {"a": []}}, "params.a"),
     ],
 )
 async def test_a_malformed_preview(api, body, field):

@@ -39,8 +39,8 @@ async def segment(whole: Whole, name: str, audience: dict[str, Any]) -> Any:
     return await whole.client.put(f"/v1/segments/{name}", json={"audience": audience}, headers=KEY)
 
 
-async def preview(whole: Whole, audience: dict[str, Any], activity: str | None = None) -> Any:
-    body = {"audience": audience, "attributes_type": TYPE, "activity": activity}
+async def preview(whole: Whole, audience: dict[str, Any], activity: str | None = None, **texts: Any) -> Any:
+    body = {"audience": audience, "attributes_type": TYPE, "activity": activity, **texts}
     answer = await whole.client.post("/v1/audiences:preview", json=body, headers=KEY)
     assert answer.status_code == 200, answer.text
     return answer.json()
@@ -94,6 +94,17 @@ async def test_a_preview_knows_who_swiped_the_activity_away(whole: Whole) -> Non
     await whole.report("ada", {"name": "LiveActivityClose", "groupId": "match"}, extId="ada")
     found = await preview(whole, {"all": True}, "match")
     assert found["not_startable"]["swiped_away"]["samples"] == [{"installation_id": "ada", "user": "ada"}]
+
+
+async def test_a_preview_knows_who_lacks_a_value(whole: Whole) -> None:
+    for name in ("ada", "bob", "cem"):
+        await device(whole, name)
+    profiles = [{"extId": "ada", "profile": {"seat": 7}}, {"extId": "bob", "profile": {"seat": "in row 7"}}]
+    assert (await whole.rest("setProfileAttributes", profiles)).status_code == 200
+    texts = {"state": {"seat": "@{seat:number}"}, "alert": {"title": "", "body": "@{seat|your seat}"}}
+    for audience in ({"all": True}, {"users": ["ada", "bob", "cem"]}):
+        found = await preview(whole, audience, **texts)
+        assert (found["startable"], found["not_startable"]["missing_value"]["count"]) == (1, 2)
 
 
 async def test_a_preview_names_users_and_devices_that_there_are_not(whole: Whole) -> None:

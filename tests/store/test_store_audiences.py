@@ -5,6 +5,7 @@ A population is drawn, written through the store's own records, and asked for an
 field of `User` or `Installation` and a line in `candidate`.
 """
 
+import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -32,6 +33,7 @@ from skerry.domain.audience import (
 from skerry.domain.card import CardStatus
 from skerry.domain.ids import ActivityId, AppId, CardNumber, DeviceId, Millis, UserId
 from skerry.domain.location import Circle, Location
+from skerry.domain.personal import Blank, Kind, UnfilledError, read_profile
 from skerry.domain.plan import Reachable
 from skerry.domain.preview import Doubt, NotStartable, Run, is_too_old
 from skerry.domain.rollout import Rollout
@@ -145,6 +147,7 @@ class Population:
 
 
 profile_values = st.sampled_from(SCALARS) | st.none() | st.lists(st.sampled_from(SCALARS) | st.none(), max_size=3)
+number_like = st.from_regex(r"-?[0-9. ]{0,3}([eE][+-]?[0-9]{0,2})?", fullmatch=True)
 profiles = st.dictionaries(st.sampled_from(ATTRIBUTES), profile_values, max_size=4)
 optional_token = st.none() | st.sampled_from(TOKENS)
 
@@ -472,6 +475,33 @@ def test_a_preview_counts_each_device_under_the_first_reason_that_holds(
             for reason, one in found.not_startable.items():
                 of_it = {population.candidate(device).installation_id for device, why in reasons if why is reason}
                 assert {sample.installation_id for sample in one.samples} == of_it
+
+
+blanks = st.builds(Blank, st.sampled_from(ATTRIBUTES), st.sampled_from(Kind), st.none())
+
+
+@pytest.mark.usefixtures("_few")
+@settings(
+    max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    profile=st.dictionaries(st.sampled_from(ATTRIBUTES), profile_values | number_like, max_size=4),
+    gaps=st.lists(blanks, min_size=1, max_size=3),
+    audience=st.sampled_from((Audience(everyone=True), Audience(ext_ids=("user-1",)))),
+)
+def test_a_preview_misses_the_values_that_a_push_would_miss(
+    connection: sqlite3.Connection, profile: dict[str, Any], gaps: list[Blank], audience: Audience
+) -> None:
+    with stored(connection, of_one_app(User("user-1", frozenset(), profile))) as records:
+        found = records.preview(APPS[0], audience, TYPE, None, gaps)
+    held = read_profile(json.dumps({name: value for name, value in profile.items() if value is not None}))
+    try:
+        for gap in gaps:
+            gap.written(held)
+    except UnfilledError:
+        assert (found.startable, found.not_startable[NotStartable.MISSING_VALUE].count) == (0, 1)
+    else:
+        assert (found.startable, dict(found.not_startable)) == (1, {})
 
 
 @pytest.mark.usefixtures("_few")

@@ -90,8 +90,10 @@ segment; `type` is always DYNAMIC. An app with many large segments waits a secon
     "previewAudience": """
 Nothing is started or stored. A device that cannot be started counts under one reason, the first that holds of: it is no
 iPhone or iPad; its start token is dead; it has tokens for other attributes types only; its iOS is older than 17.2; it
-has no start token; the activity runs on it; the activity was swiped away on it. `matched` is `startable` and all of
-these. `doubts` are among the startable, and a device may have both.
+has no start token; the activity runs on it; the activity was swiped away on it; its user's profile lacks a value for a
+placeholder. The last is only asked where `attributes`, `state` or `alert` are sent, which are otherwise not looked at;
+of an alert in several languages the placeholders of all count. `matched` is `startable` and all of these. `doubts` are
+among the startable, and a device may have both.
 """,
     "putSegment": """
 Segments may be made of others. A start looks up what a name stands for once, when it is accepted; who belongs to it is

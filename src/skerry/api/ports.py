@@ -14,6 +14,7 @@ from skerry.domain.device import DeviceEvent, DeviceReport
 from skerry.domain.event import EventFilter, EventId, EventKind, EventPage
 from skerry.domain.ids import AppId, CardNumber, GroupId, Millis, NotificationKey, RevisionNumber
 from skerry.domain.line import Line, LineOutcome
+from skerry.domain.personal import Blank
 from skerry.domain.preview import Preview
 from skerry.domain.receipt import ActivityReceipt, CardReceipt, PushResult, PushStats, RevisionReceipt, Slice
 from skerry.domain.schedule import ChangeState, LocalTime, Said, ScheduledChange, ScheduleId
@@ -133,8 +134,13 @@ class Audiences(Protocol):
     """Questions about audiences."""
 
     async def preview(
-        self, app_id: AppId, audience: Audience, attributes_type: str, activity: GroupId | None
-    ) -> Preview: ...  # fmt: skip
+        self,
+        app_id: AppId,
+        audience: Audience,
+        attributes_type: str,
+        activity: GroupId | None,
+        gaps: Sequence[Blank] = (),
+    ) -> Preview: ...
 
 
 class Segments(Protocol):

@@ -200,9 +200,13 @@ def least_size(raw: bytes) -> int:
 
 def names(raw: bytes | None) -> set[str]:
     """The attributes that a JSON text cannot do without: those of placeholders without a default."""
-    if raw is None or not may_be_personal(raw):
-        return set()
-    return {blank.name for _, blank in Form.of(raw).blanks if blank.default is None}
+    return {blank.name for blank in gaps(raw)}
+
+
+def gaps(*texts: bytes | None) -> list[Blank]:
+    """What JSON texts cannot do without: each of their placeholders without a default, once."""
+    forms = [Form.of(raw) for raw in texts if raw is not None and may_be_personal(raw)]
+    return list(dict.fromkeys(blank for form in forms for _, blank in form.blanks if blank.default is None))
 
 
 def check(raw: bytes | None, field_name: str) -> None:

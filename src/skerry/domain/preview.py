@@ -29,6 +29,8 @@ class NotStartable(StrEnum):
     """A card of the activity runs on it, or is being started: it gets updates, not a second card."""
     SWIPED_AWAY = "swiped_away"
     """A person swiped the activity away on it, and its policy takes that for an answer."""
+    MISSING_VALUE = "missing_value"
+    """A placeholder has no default, and the profile of its user no value for it: nothing would be pushed to it."""
 
 
 class Doubt(StrEnum):

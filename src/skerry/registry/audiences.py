@@ -7,6 +7,7 @@ from typing import Generic
 from skerry.domain.audience import Audience
 from skerry.domain.card import RUNS_FOR
 from skerry.domain.ids import AppId, GroupId, Millis
+from skerry.domain.personal import Blank
 from skerry.domain.preview import MOST_SAMPLES, Missing, Preview, Run
 from skerry.domain.unit_of_work import UnitOfWork
 from skerry.registry.reports import TxT
@@ -20,11 +21,17 @@ class Audiences(Generic[TxT]):
         self._clock = clock
 
     async def preview(
-        self, app_id: AppId, audience: Audience, attributes_type: str, activity: GroupId | None
-    ) -> Preview:  # fmt: skip
+        self,
+        app_id: AppId,
+        audience: Audience,
+        attributes_type: str,
+        activity: GroupId | None,
+        gaps: Sequence[Blank] = (),
+    ) -> Preview:
         """What a start would find: of this activity, where one is named, or of a new one.
 
-        Its name also draws the rollout, where that has no salt of its own.
+        Its name also draws the rollout, where that has no salt of its own. `gaps`: placeholders without a default, for
+        which a user needs a value.
 
         Raises:
             UnknownSegmentError: if the audience names a segment that there is not.
@@ -41,7 +48,7 @@ class Audiences(Generic[TxT]):
                 standing = tx.desired.get(known.activity_id)
                 swiped_since = None if standing is None else standing.swipes_since(now)
                 run = Run(known.activity_id, known.first_card, Millis(now - RUNS_FOR), swiped_since)
-            preview = tx.audiences.preview(app_id, found, attributes_type, run)
+            preview = tx.audiences.preview(app_id, found, attributes_type, run, gaps)
             return replace(
                 preview,
                 users_without_device=_missing(tx.audiences.missing_ext_ids(app_id, found.ext_ids or ())),

@@ -10,6 +10,7 @@ from skerry.domain.device import Device, DeviceEvent, StartToken
 from skerry.domain.event import Event
 from skerry.domain.ids import ActivityId, AppId, CardNumber, DeviceId, GroupId, Millis, UserId
 from skerry.domain.location import Location
+from skerry.domain.personal import Blank
 from skerry.domain.preview import Preview, Run
 from skerry.domain.repeats import Answers
 from skerry.domain.segment import StoredSegment
@@ -79,6 +80,7 @@ class AudienceRecords(Protocol):
         audience: Audience,
         attributes_type: str,
         run: Run | None,
+        gaps: Sequence[Blank] = (),
     ) -> Preview: ...
     def count_users(self, app_id: AppId, audience: Audience, platform: str) -> int: ...
     def users(

@@ -17,6 +17,7 @@ from skerry.api.schemas import (
     one_of,
     said,
 )
+from skerry.api.v1.content_schemas import ALERT, PARAMS
 from skerry.domain.preview import Doubt, NotStartable
 
 _SELECTION: dict[str, Schema] = {
@@ -60,6 +61,10 @@ PREVIEW_REQUEST = fields(
     audience=AUDIENCE,
     attributes_type=GROUP_ID,
     activity=said(GROUP_ID, "The activity that would be started, where it is known: it may run on some already."),
+    attributes=OBJECT | {"description": "As they would be put; here only its placeholders count."},
+    state=OBJECT | {"description": "The same."},
+    alert=ALERT,
+    params=PARAMS,
 ) | {"additionalProperties": False}
 PREVIEW = fields(
     ("matched", "startable", "not_startable", "doubts", "users_without_device", "unknown_devices"),

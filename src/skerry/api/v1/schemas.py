@@ -5,10 +5,8 @@ from skerry.api.schemas import (
     DATE,
     GROUP_ID,
     KINDS,
-    LANGUAGE_TAG,
     MOMENT,
     OBJECT,
-    SCALAR,
     Schema,
     either,
     fields,
@@ -17,7 +15,7 @@ from skerry.api.schemas import (
     text,
 )
 from skerry.api.v1.audience_schemas import AUDIENCE
-from skerry.domain.languages import MOST_LANGUAGES
+from skerry.api.v1.content_schemas import ALERT, PARAMS, STATE
 
 COUNT: Schema = {"type": "integer", "minimum": 0}
 NUMBER: Schema = {"type": "integer", "minimum": 0, "maximum": 10**15 - 1}
@@ -34,29 +32,6 @@ VERSION: Schema = {
     "minimum": 0,
     "maximum": 2**53,
     "description": "Your own number: rises with each change; a lower one than the last is refused with 409.",
-}
-_TEXT_OR_KEY = either(
-    text(1024, 0),
-    fields(("loc-key",), **{"loc-key": text(256), "loc-args": items(text(256, 0), 0, 10)}),
-    fields(("default",), default=text(1024, 0))
-    | {
-        "propertyNames": either({"const": "default"}, {"pattern": LANGUAGE_TAG}),
-        "additionalProperties": text(1024, 0),
-        "maxProperties": MOST_LANGUAGES,
-        "description": "Texts by language tag: each phone gets its own language's, or the default.",
-    },
-)
-ALERT = fields(("title", "body"), title=_TEXT_OR_KEY, body=_TEXT_OR_KEY, sound=text(128)) | {
-    "description": "Apple's alert. The phones light up; a start has one in any case, an empty one where you send none."
-}
-STATE = OBJECT | {
-    "description": "The whole state. Reaches the phone byte for byte, but for `@{name}` in its texts, which becomes "
-    "what the user's profile says."
-}
-PARAMS: Schema = {
-    "type": "object",
-    "additionalProperties": SCALAR,
-    "description": "Values for `@{name}` in state, attributes and alert that are the same for everybody.",
 }
 _PRIORITY: Schema = {"enum": [5, 10, "auto"], "default": "auto", "description": "auto: 10 while the budget lasts."}
 _RELEVANCE: Schema = {"type": "number", "minimum": -1e9, "maximum": 1e9, "description": "Apple's relevance-score."}

@@ -2,6 +2,7 @@
 
 from typing import Any, Protocol
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -10,9 +11,11 @@ from skerry.api.problems import ProblemError
 from skerry.api.rest3 import queries
 from skerry.api.rest3.errors import UNKNOWN_SEGMENT, Rest3Error, invalid, missing
 from skerry.api.rest3.fields import NUL
+from skerry.api.v1.activities import ABSENT, alert_of
 from skerry.api.v1.audiences import read_audience, write_audience
 from skerry.api.v1.headers import idempotency
-from skerry.api.v1.reading import Body, not_found, read, refused, text
+from skerry.api.v1.reading import Body, not_found, read, read_params, refused, template_bytes, text
+from skerry.domain import personal
 from skerry.domain.ids import AppId, GroupId
 from skerry.domain.preview import Count, Missing, Preview
 from skerry.domain.segment import SegmentInUseError, StoredSegment, TooManySegmentsError
@@ -29,6 +32,10 @@ class PreviewBody(Body):
     audience: Any
     attributes_type: str
     activity: str | None = None
+    attributes: msgspec.Raw = ABSENT
+    state: msgspec.Raw = ABSENT
+    alert: msgspec.Raw = ABSENT
+    params: dict[str, Any] | None = None
 
 
 class SegmentBody(Body):
@@ -65,8 +72,14 @@ class AudienceHandlers:
         audience = read_audience(sent.audience, "audience")
         attributes_type = text(sent.attributes_type, "attributes_type", MOST_TYPE) or ""
         activity = text(sent.activity, "activity", MOST_TYPE)
+        params = read_params(sent.params)
+        gaps = personal.gaps(
+            template_bytes(sent.attributes, "attributes", params),
+            template_bytes(sent.state, "state", params),
+            alert_of(sent.alert, params),
+        )
         found = await self._audiences.preview(
-            app_id, audience, attributes_type, None if activity is None else GroupId(activity)
+            app_id, audience, attributes_type, None if activity is None else GroupId(activity), gaps
         )
         return JSONResponse(_preview(found))
 

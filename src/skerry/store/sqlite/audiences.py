@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from skerry.domain.audience import Audience
 from skerry.domain.card import CardStatus
 from skerry.domain.ids import AppId, DeviceId, Millis
+from skerry.domain.personal import Blank, Kind
 from skerry.domain.plan import AudienceSlice, Reachable
 from skerry.domain.preview import MOST_SAMPLES, Count, Doubt, NotStartable, Preview, Run, Sample
 from skerry.domain.user import UserContact
@@ -43,6 +44,24 @@ SWIPED = (
     "SELECT device_id FROM cards WHERE activity_id = ? AND number >= ?"
     f" AND status = {int(CardStatus.DISMISSED)} AND closed_at >= ?"
 )
+_USERS = "SELECT u.user_id FROM users u WHERE u.app_id = ?"
+_HAS_VALUE = "EXISTS (SELECT 1 FROM json_each(coalesce(u.profile, '{}')) p WHERE p.key = ?"
+# `domain.personal.Blank.written`, held against it by a test. A text is a number where JSON takes it for one.
+_VALUES = {
+    Kind.TEXT: "(p.type IN ('integer', 'real', 'true', 'false') OR p.type = 'text' AND p.value <> '')",
+    Kind.NUMBER: """
+        CASE p.type
+            WHEN 'integer' THEN 1
+            WHEN 'real' THEN 1
+            WHEN 'text' THEN CASE
+                WHEN p.value = '' OR p.value GLOB '*[^-+.0-9eE]*' OR NOT json_valid(p.value) THEN 0
+                ELSE json_type(p.value) IN ('integer', 'real')
+            END
+            ELSE 0
+        END
+    """,
+    Kind.BOOLEAN: "(p.type IN ('true', 'false') OR p.type = 'text' AND p.value IN ('true', 'false'))",
+}
 # `domain.preview.is_too_old`, held against it by a test: major and minor of digits only, below 17.2.
 _TOO_OLD = """
     CASE
@@ -67,6 +86,7 @@ _LETTERS = {
     NotStartable.NO_START_TOKEN: "t",
     NotStartable.ALREADY_RUNNING: "r",
     NotStartable.SWIPED_AWAY: "x",
+    NotStartable.MISSING_VALUE: "m",
 }
 _SURE = "s"
 _DOUBTFUL = {
@@ -75,7 +95,7 @@ _DOUBTFUL = {
     "b": (Doubt.ENVIRONMENT_UNKNOWN, Doubt.PUSH_OFF),
 }
 
-# Bound: who has a start token, the attributes type, on whom it runs, and who swiped it away.
+# Bound: who has a start token, the attributes type, on whom it runs, who swiped it away, and who has all values.
 _LETTER = f"""
     CASE
         WHEN upper(d.platform) <> 'IOS' THEN 'n' || d.device_id
@@ -88,6 +108,7 @@ _LETTER = f"""
         END || d.device_id
         WHEN {{running}} THEN 'r' || d.device_id
         WHEN {{swiped}} THEN 'x' || d.device_id
+        WHEN NOT {{filled}} THEN 'm' || d.device_id
         WHEN d.environment IS NOT NULL AND d.push_enabled THEN '{_SURE}'
         WHEN d.push_enabled THEN 'e' || d.device_id
         WHEN d.environment IS NOT NULL THEN 'p' || d.device_id
@@ -181,10 +202,11 @@ class AudienceRecords:
         audience: Audience,
         attributes_type: str,
         run: Run | None,
+        gaps: Sequence[Blank] = (),
     ) -> Preview:
         """What a start for the audience would find; reads every device of the app unless the audience names some."""
         members = None if audience.is_small else Membership(self._connection)
-        statement, values = preview_statement(members, app_id, audience, attributes_type, run)
+        statement, values = preview_statement(members, app_id, audience, attributes_type, run, gaps)
         text: str = self._connection.execute(statement, values).fetchone()[0] or ""
         counts = _counted(text)
         not_startable = {
@@ -262,6 +284,7 @@ def preview_statement(
     audience: Audience,
     attributes_type: str,
     run: Run | None,
+    gaps: Sequence[Blank] = (),
 ) -> tuple[str, list[object]]:
     """A letter for each device of the audience in one text, and what to bind."""
     conditions = Conditions(app_id, members)
@@ -272,11 +295,10 @@ def preview_statement(
         can, can_values = _among(members, STARTABLE, app_id, attributes_type)
     runs, runs_values = _by_cards(members, RUNNING, run, None if run is None else run.running_since)
     swiped, swiped_values = _by_cards(members, SWIPED, run, None if run is None else run.swiped_since)
-    statement = (
-        f"SELECT group_concat({_LETTER.format(startable=can, running=runs, swiped=swiped)}, '')"
-        f" FROM {_devices(members)} = ? AND {where}"
-    )
-    return statement, [*can_values, attributes_type, *runs_values, *swiped_values, app_id, *conditions.values]
+    filled, filled_values = _by_profile(members, app_id, gaps)
+    letter = _LETTER.format(startable=can, running=runs, swiped=swiped, filled=filled)
+    values = [*can_values, attributes_type, *runs_values, *swiped_values, *filled_values, app_id, *conditions.values]
+    return f"SELECT group_concat({letter}, '') FROM {_devices(members)} = ? AND {where}", values
 
 
 def users_statement(
@@ -296,6 +318,18 @@ def _by_cards(members: Members | None, select: str, run: Run | None, since: Mill
     if run is None or since is None:
         return "0", []
     return _among(members, select, run.activity_id, run.first, since)
+
+
+def _by_profile(members: Members | None, app_id: AppId, gaps: Sequence[Blank]) -> tuple[str, list[object]]:
+    """Whether a device's user has a value for each of these, of its kind."""
+    if not gaps:
+        return "1", []
+    conditions = " AND ".join(f"{_HAS_VALUE} AND {_VALUES[one.kind]})" for one in gaps)
+    names = [one.name for one in gaps]
+    if members is None:
+        return f"({conditions})", [*names]
+    text, value = members("d.user_id", f"{_USERS} AND {conditions}", [app_id, *names])
+    return f"coalesce({text}, 0)", [value]
 
 
 def _among(members: Members | None, select: str, *values: object) -> tuple[str, list[object]]:
