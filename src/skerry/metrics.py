@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Self
 
 import structlog
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -27,6 +28,7 @@ from skerry.domain.verdict import Verdict
 from skerry.domain.webhook import AttemptOutcome
 from skerry.receipts.webhooks.sender import WebhookSender
 from skerry.store.sqlite.database import SqliteStore
+from skerry.store.sqlite.transaction import SqliteTransaction
 
 log = structlog.get_logger()
 
@@ -96,6 +98,11 @@ BROADCASTS = Counted("skerry_broadcasts", "Broadcasts by what became of them.", 
 CHUNKS = Gauge("skerry_outbox_chunks", "Chunks of pushes that are waiting (ready) or being sent (leased).", ("state",))
 OLDEST = Gauge("skerry_outbox_oldest_seconds", "Seconds that the chunk which waits longest has been due; 0: none is.")
 PLANS = Gauge("skerry_outbox_plans", "Large starts whose audience is still being gone through.")
+OVERDUE = Gauge(
+    "skerry_overdue_seconds",
+    "Seconds by which what has its time is late: scheduled changes, phases of scripts, timers; 0: nothing is.",
+    ("what",),
+)
 
 CONNECTIONS = Gauge("skerry_apns_connections", "Connections by state: opening, open or draining.", (*_ROUTE, "state"))
 OPEN_STREAMS = Gauge("skerry_apns_open_streams", "Pushes awaiting APNs' answer.", _ROUTE)
@@ -137,17 +144,17 @@ class ServiceMetrics(Collector):
         self._sender = sender
         self._webhooks = webhooks
         self._clock = clock
-        self._depth: Depth | None = None
+        self._due: _Due | None = None
 
     async def refresh(self) -> None:
-        """Ask the outbox what waits. A store that does not answer must not hide everything else."""
+        """Ask the store what waits. One that does not answer must not hide everything else."""
         now = self._clock()
         try:
             async with asyncio.timeout(PATIENCE):
-                self._depth = await self._store.read(lambda tx: tx.outbox.depth(now))
+                self._due = await self._store.read(lambda tx: _Due.of(tx, now))
         except Exception as error:  # noqa: BLE001 - whatever it is, the other numbers help to find it
-            self._depth = None
-            log.warning("the outbox cannot be counted for /metrics", error=repr(error))
+            self._due = None
+            log.warning("what waits cannot be counted for /metrics", error=repr(error))
 
     def collect(self) -> Iterable[Metric]:
         """All families."""
@@ -175,13 +182,36 @@ class ServiceMetrics(Collector):
         yield BROADCASTS.family({(one.name.lower(),): tally.broadcasts[one] for one in outcomes})
 
     def _waiting(self) -> Iterator[Metric]:
-        depth = self._depth
-        if depth is None:
+        if self._due is None:
             return
-        due = depth.oldest_due_at
+        now, depth = self._clock(), self._due.pushes
         yield CHUNKS.family({("ready",): depth.ready, ("leased",): depth.leased})
-        yield OLDEST.family({(): 0.0 if due is None else max(self._clock() - due, 0) / 1000})
+        yield OLDEST.family({(): _late(depth.oldest_due_at, now)})
         yield PLANS.family({(): depth.plans})
+        yield OVERDUE.family({(what,): _late(due, now) for what, due in self._due.first.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """What waits for its time, and what for its turn."""
+
+    pushes: Depth
+    first: Mapping[str, Millis | None]
+    """When the first of each is due."""
+
+    @classmethod
+    def of(cls, tx: SqliteTransaction, now: Millis) -> Self:
+        first = {
+            "changes": tx.schedule.next_due(),
+            "scripts": tx.scripts.next_due(),
+            "timers": tx.timers.next_due(),
+        }
+        return cls(tx.outbox.depth(now), first)
+
+
+def _late(due: Millis | None, now: Millis) -> float:
+    """Seconds."""
+    return 0.0 if due is None else max(now - due, 0) / 1000
 
 
 def _routes(stats: ClientStats) -> Iterator[Metric]:

@@ -71,7 +71,7 @@ def read(found: Samples, name: str, **labels: str) -> float:
 async def test_what_was_pushed_can_be_read(whole: Whole) -> None:
     before = await samples(whole)
     assert read(before, "skerry_pushes_total", verdict="accepted") == 0
-    assert read(before, "skerry_outbox_oldest_seconds") == 0
+    assert read(before, "skerry_outbox_oldest_seconds") == read(before, "skerry_overdue_seconds") == 0
 
     headers = {"X-netmera-api-key": REST}
     answer = await whole.client.put("/v1/activities/final", params={"wait": 10}, json=MATCH, headers=headers)

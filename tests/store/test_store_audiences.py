@@ -101,6 +101,8 @@ class Installation:
     push_enabled: bool = True
     swiped: bool = False
     """Where it has no card with a token, it has one that was swiped away at `SWIPED_AT`."""
+    closes: bool = False
+    """A close has been said of its card with a token, which is not settled yet: a start makes another."""
 
     @property
     def can_be_started(self) -> bool:
@@ -175,6 +177,7 @@ def populations(draw: st.DrawFn) -> Population:
         environment=st.sampled_from((None, "production", "sandbox")),
         push_enabled=st.booleans(),
         swiped=st.booleans(),
+        closes=st.booleans(),
     )
     return Population(users, tuple(draw(st.lists(installation, min_size=1, max_size=6))))
 
@@ -283,9 +286,9 @@ class stored:  # noqa: N801 -- reads as a phrase: `with stored(…)`
             )
         if one.card_token:  # the only activity of each app has the app's number
             execute(
-                "INSERT INTO cards (activity_id, number, device_id, status, started_by, token, created_at)"
-                " VALUES (?, ?, ?, ?, 0, ?, 0)",
-                (one.app_id, device_id, device_id, CardStatus.LIVE, one.card_token),
+                "INSERT INTO cards (activity_id, number, device_id, status, started_by, token, closed_at, created_at)"
+                " VALUES (?, ?, ?, ?, 0, ?, ?, 0)",
+                (one.app_id, device_id, device_id, CardStatus.LIVE, one.card_token, SWIPED_AT if one.closes else None),
             )
         elif one.swiped:
             execute(
@@ -429,9 +432,9 @@ def why_not(one: Installation, swiped_since: Millis | None) -> NotStartable | No
             alive = any(not dead for _, dead in types)
             return NotStartable.WRONG_TYPE if alive else NotStartable.TOKEN_DEAD
         return NotStartable.IOS_TOO_OLD if is_too_old(one.os_version) else NotStartable.NO_START_TOKEN
-    if one.card_token:
+    if one.card_token and not one.closes:
         return NotStartable.ALREADY_RUNNING
-    swiped = one.swiped and swiped_since is not None and swiped_since <= SWIPED_AT
+    swiped = one.swiped and not one.card_token and swiped_since is not None and swiped_since <= SWIPED_AT
     return NotStartable.SWIPED_AWAY if swiped else None
 
 

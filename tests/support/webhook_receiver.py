@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 HANG = 0
 """Instead of a status: take the request and never answer."""
 

@@ -37,7 +37,7 @@ STARTABLE = (
 )
 RUNNING = (
     "SELECT device_id FROM cards WHERE activity_id = ? AND number >= ?"
-    f" AND (status = {int(CardStatus.LIVE)} OR {AWAITS_TOKEN})"
+    f" AND (status = {int(CardStatus.LIVE)} OR {AWAITS_TOKEN}) AND closed_at IS NULL"
     " AND coalesce(registered_at, created_at) >= ?"
 )
 SWIPED = (
