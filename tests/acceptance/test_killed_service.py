@@ -11,7 +11,6 @@ from killing import (
     all_ended,
     be_patient,
     change,
-    each_was_started_once,
     kill_at_random,
     persistently,
     registered,
@@ -41,8 +40,7 @@ async def outlive(seed: int, directory: Path, cards: int) -> None:
             await asyncio.sleep(dice.uniform(0, 1.0))
             await persistently(client, "update-live-activity", change(GROUP, "END", "2"))
             await killer
-            await all_ended(service.simulation.world, "2", cards)
-        each_was_started_once(service.simulation.ledger, cards)
+            await all_ended(service, client, GROUP, "2", cards)
 
 
 @pytest.mark.parametrize("seed", [1])
