@@ -103,8 +103,9 @@ asked while the start is spread out.
     "batchActivities": """
 NDJSON: one object a line, at most 100,000 lines and 32 MiB; the answer has one line for each, in order, each sent once
 it is on disk. A line means what a PUT of the same activity means that leaves out audience, policies and `ends_at`: they
-stay as they are. It makes no activity and runs none again that has ended. A line that is wrong is refused alone, with
-the problem in `error`. Lines of one activity are carried out in their order. Blank lines are skipped.
+stay as they are. A script that is under way stops, as with a PUT without `phases`. It makes no activity and runs none
+again that has ended. A line that is wrong is refused alone, with the problem in `error`. Lines of one activity are
+carried out in their order. Blank lines are skipped.
 
 A repeated line is a `noop`, and a `version` keeps late ones out. `Idempotency-Key` makes a repeat of the whole free for
 a day: lines that were carried out have their first answer, and the others are carried out, as after a connection that
