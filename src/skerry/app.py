@@ -424,7 +424,6 @@ def _sender(settings: Settings) -> SenderSettings:
     large = LARGE_CHUNKS if delivery.processes == 1 else LARGE_CHUNKS // 4  # who takes all leaves nothing to share
     return SenderSettings(
         chunks_at_once={Lane.SMALL: 256, Lane.LARGE: large},
-        lease=delivery.lease_s,
         start_window=delivery.start_window,
         push_deadline=delivery.push_deadline_s,
         no_token=NoTokenSettings(

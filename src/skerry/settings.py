@@ -113,7 +113,6 @@ class Delivery(Section):
     processes: int = Field(
         1, ge=1, le=64, description="Processes that send; those beyond the service itself take large fan-outs only."
     )
-    lease_s: float = Field(300.0, gt=0, description="Seconds that a sender may hold a chunk.")
     start_window: int = Field(100, ge=1, le=500, description="Starts in flight at once, of one chunk.")
     push_deadline_s: float = Field(30.0, gt=0, description="Seconds until a push that is not answered is given up.")
     unknown_start: Literal["resend", "give_up"] = Field(

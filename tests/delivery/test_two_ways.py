@@ -37,11 +37,15 @@ STEPS = 60
 
 TABLES = {
     "activities": "SELECT * FROM activities ORDER BY activity_id",
-    "revisions": "SELECT * FROM revisions ORDER BY activity_id, number",
+    "revisions": """
+        SELECT activity_id, number, kind, timestamp, created_at, state, attributes, attributes_type, alert, priority,
+            stale_date, dismissal_date, expiration, notification_key, relevance, settled_at
+        FROM revisions ORDER BY activity_id, number
+    """,
     "cards": "SELECT * FROM cards ORDER BY activity_id, number",
     "chunks": """
         SELECT activity_id, revision, first, last, hex(verdicts), state, lane, attempt, floor, created_at, settled_at,
-            lease_owner, lease_until, iif(state = 3, NULL, due_at)
+            lease_owner, iif(state = 3, NULL, due_at)
         FROM chunks ORDER BY activity_id, revision, first, attempt
     """,
     "desired": """

@@ -158,7 +158,7 @@ def test_a_file_that_is_named_has_to_be_there(monkeypatch: pytest.MonkeyPatch) -
         ),
         ("[http]\ntrusted_proxies = [7]\n", "http.trusted_proxies: '7' does not appear to be"),
         ("[http]\ntrusted_proxies = 7\n", "http.trusted_proxies: "),
-        ("[delivery]\nlease_s = -1\n", "delivery.lease_s: Input should be greater than 0"),
+        ("[delivery]\npush_deadline_s = -1\n", "delivery.push_deadline_s: Input should be greater than 0"),
         ("[http\n", "skerry.toml is not TOML: "),
     ],
 )
@@ -187,9 +187,9 @@ def test_a_misspelt_variable_is_named(monkeypatch: pytest.MonkeyPatch, name: str
 
 
 def test_everything_that_is_wrong_is_named_at_once(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(elsewhere, "[http]\nport = 0\n[delivery]\nlease_s = 0\n")
+    write(elsewhere, "[http]\nport = 0\n[delivery]\npush_deadline_s = 0\n")
     monkeypatch.setenv("SKERRY_XYZZY", "1")
-    with pytest.raises(WrongSettingsError, match=r"SKERRY_XYZZY.*; http\.port.*; delivery\.lease_s"):
+    with pytest.raises(WrongSettingsError, match=r"SKERRY_XYZZY.*; http\.port.*; delivery\.push_deadline_s"):
         load()
 
 

@@ -5,6 +5,7 @@ import os
 import re
 import sqlite3
 import stat
+from contextlib import closing
 
 import pytest
 from alembic import command
@@ -33,6 +34,17 @@ def _schema(path) -> set[tuple[str, str]]:
     finally:
         connection.close()
     return {(name, " ".join(sorted(re.findall(r"[^\s,()]+", sql)))) for name, sql in rows}
+
+
+def _migrated(path, way, number) -> None:
+    engine = migration.engine_for(path)
+    try:
+        with engine.begin() as connection:
+            configuration = migration.alembic_config()
+            configuration.attributes["connection"] = connection
+            way(configuration, number)
+    finally:
+        engine.dispose()
 
 
 async def test_directory_and_database_are_made_for_their_owner_only(tmp_path):
@@ -126,6 +138,39 @@ def test_the_newest_migration_is_the_head_this_release_names():
     scripts = ScriptDirectory.from_config(migration.alembic_config())
     assert scripts.get_heads() == [migration.HEAD]
     assert all(script.revision.isdigit() and len(script.revision) == 4 for script in scripts.walk_revisions())
+
+
+def test_revisions_and_leases_outlive_the_rebuilding_of_their_tables(tmp_path):
+    path = tmp_path / "skerry.db"
+    _migrated(path, command.upgrade, "0010")
+    with closing(sqlite3.connect(path)) as before:
+        before.executescript(
+            """
+            INSERT INTO apps (app_id, name, bundle_id, environment, endpoints, created_at)
+            VALUES (1, 'shop', 'com.example', 'production', '{}', 0);
+            INSERT INTO activities (
+                activity_id, app_id, phase, named, newest, newest_state, end_revision, last_timestamp, first_card,
+                next_card, created_at
+            ) VALUES (1, 1, 1, 1, 2, 2, 0, 0, 1, 2, 0);
+            INSERT INTO revisions (
+                activity_id, number, kind, timestamp, created_at, state, attributes, attributes_type, alert, priority,
+                stale_date, dismissal_date, expiration, notification_key, relevance, settled_at
+            ) VALUES (1, 2, 2, 3, 4, x'05', x'06', 't', x'07', 8, 9, 10, 11, 12, 13.5, 14), (
+                1, 1, 1, 2, 3, NULL, NULL, NULL, NULL, 5, NULL, NULL, NULL, NULL, NULL, NULL);
+            INSERT INTO chunks (
+                app_id, activity_id, revision, first, last, verdicts, state, lane, due_at, attempt, floor, lease_owner,
+                lease_until, created_at
+            ) VALUES (1, 1, 2, 1, 1, x'00', 2, 1, 0, 0, 0, 'me', 7, 0);
+            """
+        )
+        found = before.execute("SELECT * FROM revisions ORDER BY number")
+        columns, rows = ", ".join(one[0] for one in found.description), found.fetchall()
+    for target, number in ((command.upgrade, "0011"), (command.downgrade, "0010"), (command.upgrade, "0011")):
+        _migrated(path, target, number)
+        with closing(sqlite3.connect(path)) as after:
+            assert after.execute(f"SELECT {columns} FROM revisions ORDER BY number").fetchall() == rows
+            assert after.execute("SELECT state, lease_owner FROM chunks").fetchall() == [(2, "me")]
+            assert after.execute("PRAGMA foreign_key_check").fetchall() == []
 
 
 def test_alembic_finds_no_difference_between_migrations_and_tables(migrated):

@@ -66,7 +66,7 @@ async def test_a_claim_takes_the_longest_due_of_its_lane_and_no_one_elses(bench)
     large = await bench.chunk(activity, 1, 4, 4, due_at=Millis(5), lane=Lane.LARGE)
     middle = await bench.chunk(activity, 1, 5, 5, due_at=Millis(20))
     claim = lambda limit, lane=Lane.SMALL: bench.write(  # noqa: E731
-        lambda tx: tx.outbox.claim("me", lane, Millis(40), Millis(100), limit)
+        lambda tx: tx.outbox.claim("me", lane, Millis(40), limit)
     )
     assert await claim(2) == [replace(chunk, state=ChunkState.LEASED) for chunk in (early, middle)]
     assert [chunk.chunk_id for chunk in await claim(2)] == [late.chunk_id]
@@ -77,14 +77,14 @@ async def test_a_claim_takes_the_longest_due_of_its_lane_and_no_one_elses(bench)
 async def test_a_chunk_that_is_ready_again_loses_its_lease_and_keeps_its_verdicts(bench):
     activity = await bench.activity()
     await bench.chunk(activity, 1, 1, 2)
-    (chunk,) = await bench.write(lambda tx: tx.outbox.claim("me", Lane.SMALL, Millis(0), Millis(100), 1))
+    (chunk,) = await bench.write(lambda tx: tx.outbox.claim("me", Lane.SMALL, Millis(0), 1))
     kept = replace(chunk, verdicts=_bytes(Verdict.ACCEPTED, Verdict.IN_FLIGHT))
     await bench.write(lambda tx: tx.outbox.save(kept))
-    assert await bench.sql("SELECT lease_owner, lease_until FROM chunks") == [("me", 100)]
+    assert await bench.sql("SELECT lease_owner FROM chunks") == [("me",)]
     again = replace(kept, state=ChunkState.READY, attempt=1, due_at=Millis(50))
     await bench.write(lambda tx: tx.outbox.save(again))
     assert await bench.read(lambda tx: tx.outbox.get(chunk.chunk_id)) == again
-    assert await bench.sql("SELECT lease_owner, lease_until, settled_at FROM chunks") == [(None, None, None)]
+    assert await bench.sql("SELECT lease_owner, settled_at FROM chunks") == [(None, None)]
 
 
 async def test_settling_is_dated_once(bench):
@@ -103,8 +103,8 @@ async def test_reclaim_tells_what_others_hold_and_nothing_of_ones_own_however_la
         await bench.chunk(activity, 1, number, number)
 
     def work(tx):
-        for owner, lease_until in (("gone", 500), ("me", 100), ("me", 500)):
-            tx.outbox.claim(owner, Lane.SMALL, Millis(0), Millis(lease_until), 1)
+        for owner in ("gone", "me", "me"):
+            tx.outbox.claim(owner, Lane.SMALL, Millis(0), 1)
 
     await bench.write(work)
     found = await bench.read(lambda tx: tx.outbox.reclaim("me", Millis(90)))
@@ -118,7 +118,7 @@ async def test_what_a_living_sender_holds_is_its_own_until_it_falls_silent_or_le
 
     def lease(tx):
         tx.senders.join("beside", Millis(50))
-        tx.outbox.claim("beside", Lane.SMALL, Millis(0), Millis(500), 1)
+        tx.outbox.claim("beside", Lane.SMALL, Millis(0), 1)
 
     await bench.write(lease)
 
@@ -152,7 +152,7 @@ async def test_unsent_older_updates_are_superseded_and_nothing_else(bench):
     )
     newest = await bench.chunk(activity, 4, 1, 3)
     leased = await bench.chunk(activity, 1, 4, 4, lane=Lane.LARGE)
-    await bench.write(lambda tx: tx.outbox.claim("me", Lane.LARGE, Millis(10), Millis(99), 1))
+    await bench.write(lambda tx: tx.outbox.claim("me", Lane.LARGE, Millis(10), 1))
     await bench.write(lambda tx: tx.outbox.supersede(activity.activity_id, RevisionNumber(4)))
 
     async def now(chunk):
@@ -192,7 +192,7 @@ async def test_an_unclaimed_chunk_will_cover_the_cards_it_still_has_to_send_to(b
 
     assert [n for n in range(8, 22) if await covered(n)] == [11, 12, 20]
     assert not await covered(11, revision=1)
-    await bench.write(lambda tx: tx.outbox.claim("me", Lane.SMALL, Millis(0), Millis(99), 1))
+    await bench.write(lambda tx: tx.outbox.claim("me", Lane.SMALL, Millis(0), 1))
     assert not await covered(11)
 
 
@@ -278,7 +278,7 @@ async def test_depth_and_next_due_say_what_waits(bench):
     activity = await bench.activity()
     for due_at, lane in ((50, Lane.SMALL), (30, Lane.LARGE), (10, Lane.SMALL)):
         await bench.chunk(activity, 1, 1, 1, due_at=Millis(due_at), lane=lane)
-    await bench.write(lambda tx: tx.outbox.claim("me", Lane.SMALL, Millis(10), Millis(99), 1))
+    await bench.write(lambda tx: tx.outbox.claim("me", Lane.SMALL, Millis(10), 1))
     await bench.write(lambda tx: tx.outbox.add_plan(_plan(activity, 5)))
     assert await bench.read(lambda tx: tx.outbox.depth(Millis(40))) == Depth(2, 1, Millis(30), 1)
     assert await bench.read(lambda tx: tx.outbox.depth(Millis(20))) == Depth(2, 1, None, 1)

@@ -6,7 +6,6 @@ changes of an index less for each. Should the process die, they are leased chunk
 
 from collections.abc import Callable, Sequence
 
-from skerry.domain.ids import Millis
 from skerry.domain.parcel import Parcel
 
 
@@ -21,19 +20,17 @@ class Handover:
         """Parcels that the sender would take now; without a sender at work, none: everything waits in the outbox."""
         self.owner = ""
         """The sender, as leases name it."""
-        self.lease = Millis(0)
-        """How long it may hold a parcel, in milliseconds."""
         self._carry: Callable[[Sequence[Parcel]], None] | None = None
 
-    def open(self, owner: str, lease: Millis, room: int, carry: Callable[[Sequence[Parcel]], None]) -> None:
+    def open(self, owner: str, room: int, carry: Callable[[Sequence[Parcel]], None]) -> None:
         """A sender is at work."""
-        self.owner, self.lease, self.room, self._carry = owner, lease, room, carry
+        self.owner, self.room, self._carry = owner, room, carry
 
     def close(self) -> None:
         """It is no more."""
         self.room, self._carry = 0, None
 
     def give(self, parcels: Sequence[Parcel]) -> None:
-        """They are on disk. Where the sender has just gone, their leases run out, and the next one finds them."""
+        """They are on disk. Where the sender has just gone, the next one finds them."""
         if parcels and self._carry is not None:
             self._carry(parcels)

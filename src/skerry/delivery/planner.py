@@ -198,7 +198,7 @@ class Planner:
                 fresh = _chunks(one.app_id, seen.activity_id, one.number, seen.first_card, last, now)
                 chunks += [replace(chunk, due_at=max(now, one.due_at)) for chunk in fresh]
         if parcels:
-            tx.parcels.add(parcels, self._handover.owner, Millis(now + self._handover.lease))
+            tx.parcels.add(parcels, self._handover.owner)
         if chunks:
             tx.outbox.add_chunks(chunks)
         return Planned(parcels, waiting=bool(chunks))

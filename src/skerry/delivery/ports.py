@@ -39,7 +39,7 @@ class OutboxRecords(Protocol):
     def add_chunks(self, chunks: Sequence[Chunk]) -> None:
         """Store new chunks; their `chunk_id` is given by the store."""
 
-    def claim(self, owner: str, lane: Lane, now: Millis, lease_until: Millis, limit: int) -> list[Chunk]:
+    def claim(self, owner: str, lane: Lane, now: Millis, limit: int) -> list[Chunk]:
         """Lease up to `limit` chunks of a lane that are ready and due, the longest due first."""
 
     def get(self, chunk_id: ChunkId) -> Chunk | None:
@@ -134,7 +134,7 @@ class SenderRecords(Protocol):
 class ParcelRecords(Protocol):
     """Chunks of one card, many at a time."""
 
-    def add(self, parcels: Sequence[Parcel], owner: str, lease_until: Millis) -> None:
+    def add(self, parcels: Sequence[Parcel], owner: str) -> None:
         """Store new parcels, leased to this owner from birth; gives them their chunk ids."""
 
     def read(self, chunk_ids: Sequence[ChunkId], now: Millis) -> list[Parcel]:

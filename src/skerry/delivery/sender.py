@@ -49,8 +49,6 @@ _ACCEPTED = int(Outcome.ACCEPTED)
 class SenderSettings:
     """How the sender works. Times in seconds."""
 
-    lease: float = 300.0
-    """Longer than all windows of a chunk can take, deadlines included."""
     start_window: int = 100
     """Cards whose starts are in flight at once: what a crash can leave unknown."""
     chunks_at_once: Mapping[Lane, int] = field(default_factory=lambda: {Lane.SMALL: 256, Lane.LARGE: 64})
@@ -181,7 +179,7 @@ class Sender:
                     group.create_task(work())
                 for lane in self._settings.lanes:
                     group.create_task(self._empty_large(group) if lane is Lane.LARGE else self._empty(lane, group))
-                self._handover.open(self._owner, self._lease, self._room, lambda parcels: self._carry(parcels, group))
+                self._handover.open(self._owner, self._room, lambda parcels: self._carry(parcels, group))
         finally:
             self._handover.close()
 
@@ -316,16 +314,9 @@ class Sender:
                     begin(claimed)
                     await asyncio.sleep(0)
 
-    @property
-    def _lease(self) -> Millis:
-        return Millis(int(self._settings.lease * 1000))
-
-    def _lease_some(self, tx: Transaction, lane: Lane, now: Millis, limit: int) -> list[Chunk]:
-        return tx.outbox.claim(self._owner, lane, now, Millis(now + self._lease), limit)
-
     async def _claim_large(self, limit: int) -> list[Chunk]:
         now = self._clock()
-        return await self._store.write(lambda tx: self._lease_some(tx, Lane.LARGE, now, limit))
+        return await self._store.write(lambda tx: tx.outbox.claim(self._owner, Lane.LARGE, now, limit))
 
     async def _read_large(self, chunks: Sequence[Chunk]) -> list[Claimed]:
         found = await self._store.read(lambda tx: [_claimed(tx, chunk) for chunk in chunks])
@@ -342,7 +333,7 @@ class Sender:
         now = self._clock()
 
         def work(tx: Transaction) -> tuple[list[Parcel], list[Claimed]]:
-            chunks = self._lease_some(tx, lane, now, limit)
+            chunks = tx.outbox.claim(self._owner, lane, now, limit)
             small = [one.chunk_id for one in chunks if one.size == 1 and not self._settlement.is_too_old(one, now)]
             parcels = tx.parcels.read(small, now) if small else []
             known = {one.chunk_id for one in parcels}

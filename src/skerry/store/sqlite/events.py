@@ -48,26 +48,25 @@ OF_APP = _as_json(f"""
     ORDER BY events.event_id LIMIT ?5
 """)
 
-# The sign keeps SQLite from the primary key: the events of one activity lie together in their own index.
-OF_ACTIVITY = _as_json(f"""
-    {_TOLD}
-    WHERE events.activity_id = ?6 AND events.event_id > ?1 AND events.event_id <= ?2 AND +events.app_id = ?3
-      AND (?4 IS NULL OR events.kind IN (SELECT value FROM json_each(?4)))
-    ORDER BY events.event_id LIMIT ?5
-""")
 
-# Two ranges of one index, each in order, are merged: a device has few events among a million of others.
-OF_DEVICE = _as_json(f"""
-    {_TOLD}
-    WHERE events.activity_id = ?6 AND events.device_id IS NULL AND events.event_id > ?1 AND events.event_id <= ?2
-      AND +events.app_id = ?3 AND (?4 IS NULL OR events.kind IN (SELECT value FROM json_each(?4)))
-    UNION ALL
-    {_TOLD}
-    WHERE events.activity_id = ?6 AND events.device_id = ?7 AND events.event_id > ?1 AND events.event_id <= ?2
-      AND devices.device_id IS NOT NULL
-      AND +events.app_id = ?3 AND (?4 IS NULL OR events.kind IN (SELECT value FROM json_each(?4)))
-    ORDER BY 1 LIMIT ?5
-""")
+def _of_activity(those: str, index: str) -> str:
+    """Some events of an activity, in the order of an index. The sign keeps SQLite from that of apps."""
+    told = _TOLD.replace("FROM events", f"FROM events INDEXED BY {index}")
+    return f"""
+        {told}
+        WHERE events.activity_id = ?6 AND {those} AND events.event_id > ?1 AND events.event_id <= ?2
+          AND +events.app_id = ?3 AND (?4 IS NULL OR events.kind IN (SELECT value FROM json_each(?4)))
+    """
+
+
+# Two ranges, each in the order of its index, are merged. A device has few events among a million of others.
+_WHOLE = _of_activity("events.device_id IS NULL", "ix_events_whole")
+_CARDS = _of_activity("events.device_id IS NOT NULL", "ix_events_cards")
+_PHONE = _of_activity("events.device_id = ?7 AND devices.device_id IS NOT NULL", "ix_events_phone")
+
+OF_ACTIVITY = _as_json(f"{_WHOLE} UNION ALL {_CARDS} ORDER BY 1 LIMIT ?5")
+
+OF_DEVICE = _as_json(f"{_WHOLE} UNION ALL {_PHONE} ORDER BY 1 LIMIT ?5")
 
 ACTIVITY_NAMED = "SELECT activity_id FROM activity_names WHERE app_id = ? AND group_id = ?"
 

@@ -33,7 +33,7 @@ ADD_CHUNKS = """
 
 # The inner query walks ix_chunks_ready from its oldest entry and stops at the limit.
 CLAIM = f"""
-    UPDATE chunks SET state = {int(ChunkState.LEASED)}, lease_owner = ?, lease_until = ?
+    UPDATE chunks SET state = {int(ChunkState.LEASED)}, lease_owner = ?
     WHERE chunk_id IN (
         SELECT chunk_id FROM chunks
         WHERE state = {int(ChunkState.READY)} AND lane = ? AND due_at <= ? ORDER BY due_at, chunk_id LIMIT ?
@@ -47,7 +47,6 @@ SAVE = f"""
     UPDATE chunks SET
         state = ?1, verdicts = ?2, attempt = ?3, due_at = ?4,
         lease_owner = iif(?1 = {int(ChunkState.LEASED)}, lease_owner, NULL),
-        lease_until = iif(?1 = {int(ChunkState.LEASED)}, lease_until, NULL),
         settled_at = iif(?1 = {int(ChunkState.SETTLED)}, coalesce(settled_at, ?5), NULL)
     WHERE chunk_id = ?6
 """
@@ -57,7 +56,7 @@ RECLAIM = f"""
     SELECT {_CHUNK} FROM chunks INDEXED BY ix_chunks_leased
     WHERE state = {int(ChunkState.LEASED)} AND lease_owner IS NOT ?
       AND lease_owner NOT IN (SELECT owner FROM senders WHERE seen_at > ?)
-    ORDER BY lease_until, chunk_id
+    ORDER BY chunk_id
 """
 
 SUPERSEDABLE = f"""
@@ -207,9 +206,9 @@ class OutboxRecords:
         verdicts = b"".join([chunk.verdicts for chunk in chunks])
         self._connection.execute(ADD_CHUNKS, (msgspec.json.encode(rows).decode("ascii"), verdicts))
 
-    def claim(self, owner: str, lane: Lane, now: Millis, lease_until: Millis, limit: int) -> list[Chunk]:
+    def claim(self, owner: str, lane: Lane, now: Millis, limit: int) -> list[Chunk]:
         """Lease up to `limit` chunks of a lane that are ready and due, the longest due first."""
-        rows = self._connection.execute(CLAIM, (owner, lease_until, int(lane), now, limit)).fetchall()
+        rows = self._connection.execute(CLAIM, (owner, int(lane), now, limit)).fetchall()
         return sorted(map(_chunk, rows), key=lambda chunk: (chunk.due_at, chunk.chunk_id))
 
     def get(self, chunk_id: ChunkId) -> Chunk | None:

@@ -22,13 +22,13 @@ ADD_LEASED = Rows(
     f"""
     INSERT INTO chunks (
         chunk_id, app_id, activity_id, revision, first, last, state, lane, due_at, attempt, floor, created_at, verdicts,
-        lease_owner, lease_until
+        lease_owner
     )
     SELECT column1, column2, column3, column4, column5, column5, {int(ChunkState.LEASED)}, {int(Lane.SMALL)}, column6,
-        0, 0, column6, zeroblob(1), column7, column8
+        0, 0, column6, zeroblob(1), column7
     FROM (VALUES {{rows}})
     """,
-    8,
+    7,
 )
 
 _OPEN = ", ".join(f"x'{byte:02x}'" for byte in sorted(OPEN))
@@ -58,7 +58,7 @@ READ = f"""
 
 SETTLE_ALIKE = f"""
     UPDATE chunks SET
-        state = {int(ChunkState.SETTLED)}, verdicts = ?1, settled_at = ?2, lease_owner = NULL, lease_until = NULL
+        state = {int(ChunkState.SETTLED)}, verdicts = ?1, settled_at = ?2, lease_owner = NULL
     WHERE chunk_id IN (SELECT value FROM json_each(?3))
 """
 
@@ -112,7 +112,7 @@ class ParcelRecords:
         self._connection = connection
         self._clock = clock
 
-    def add(self, parcels: Sequence[Parcel], owner: str, lease_until: Millis) -> None:
+    def add(self, parcels: Sequence[Parcel], owner: str) -> None:
         """Store new parcels, leased to this owner from birth; gives them their chunk ids."""
         (last,) = self._connection.execute(LAST_CHUNK).fetchone()
         for place, one in enumerate(parcels):
@@ -120,10 +120,7 @@ class ParcelRecords:
         ADD_LEASED.execute(
             self._connection,
             [
-                (
-                    one.chunk_id, one.app_id, one.activity_id, one.revision, one.number, one.created_at, owner,
-                    lease_until,
-                )
+                (one.chunk_id, one.app_id, one.activity_id, one.revision, one.number, one.created_at, owner)
                 for one in parcels
             ],
         )  # fmt: skip
