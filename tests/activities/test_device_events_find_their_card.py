@@ -216,6 +216,29 @@ async def test_a_group_that_ended_opens_again_with_a_later_token(house: House) -
     assert house.delivery.cards == []
 
 
+@pytest.mark.parametrize(
+    ("dismissal_date", "leaves_after"),
+    [(None, 4 * 3600), (Seconds(1_790_003_600), 3600), (Seconds(1_790_090_000), 4 * 3600), (Seconds(1), 0)],
+)
+async def test_the_second_close_of_an_ended_card_does_not_close_the_card_of_the_next_run(
+    house: House, dismissal_date: Seconds | None, leaves_after: int
+) -> None:
+    """It is said when the card leaves the Lock Screen, and names the group, not the card."""
+    await house.token(1, "g")
+    await house.activities.end(APP, GroupId("g"), End(dismissal_date=dismissal_date))
+    house.delivery.delivered = True
+    ended = house.clock[0]
+    assert await house.close(1, "g", ended) == "accepted"
+    house.clock[0] += 60_000
+    await house.token(1, "g", "bb" * 16)
+    house.clock[0] = ended + leaves_after * 1000 + 1_500
+    assert await house.close(1, "g") == "repeated"
+    assert (await house.card("g", 1)).status is CardStatus.LIVE
+    house.clock[0] += 300_000
+    assert await house.close(1, "g") == "accepted"
+    assert (await house.card("g", 1)).status is CardStatus.DISMISSED
+
+
 async def test_a_token_that_rotates_before_the_end_arrived_gets_the_end(house: House) -> None:
     await house.token(1, "g")
     await house.activities.end(APP, GroupId("g"), End())

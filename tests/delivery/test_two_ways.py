@@ -82,7 +82,7 @@ class Push:
 
 
 class Wire(Apple):
-    """Takes three pushes in four; what happens to the others is drawn by token, state and how often it has come."""
+    """Takes three pushes in four; what happens to the others is drawn by token, text and how often it has come."""
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
@@ -93,7 +93,9 @@ class Wire(Apple):
         await asyncio.sleep(0)
         outcomes = outcomes or Outcomes(bytearray(len(batch.tokens)))
         for place, token in enumerate(batch.tokens):
-            shown = str(json.loads(batch.body_of(place))["aps"].get("content-state"))
+            aps = json.loads(batch.body_of(place))["aps"]
+            # An older alert shows the newest state as well: with that state alone, who is sent first would count.
+            shown = f"{aps.get('content-state')} {aps.get('alert')}"
             self.had[token, shown] += 1
             dice = random.Random(f"{token} {shown} {self.had[token, shown]}")
             fate = dice.choices(
@@ -155,7 +157,7 @@ def an_update(dice: random.Random, step: int) -> Update:
     return Update(
         json.dumps({"step": step, "x": dice.random()}).encode(),
         priority=dice.choice([5, 10]),
-        alert=b'{"title":"T","body":"B"}' if dice.random() < 0.2 else None,
+        alert=b'{"title":"T%d","body":"B"}' % step if dice.random() < 0.2 else None,
         stale_date=Seconds(1_800_000_000) if dice.random() < 0.2 else None,
         relevance=dice.choice([None, None, 0.5, 75.0]),
     )
@@ -167,7 +169,7 @@ def a_line(dice: random.Random, step: int, group: GroupId) -> Line:
     return Line(
         group,
         json.dumps({"step": dice.choice([step, step, 0])}).encode(),
-        alert=b'{"title":"T","body":"B"}' if dice.random() < 0.2 else None,
+        alert=b'{"title":"T%d","body":"B"}' % step if dice.random() < 0.2 else None,
         priority=dice.choice(list(Priority)),
         important=dice.random() < 0.1,
         relevance=dice.choice([None, None, 0.5, 75.0]),

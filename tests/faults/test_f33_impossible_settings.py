@@ -9,7 +9,7 @@ from skerry.apns import PoolSettings
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("name", [field.name for field in fields(PoolSettings)])
+@pytest.mark.parametrize("name", [one.name for one in fields(PoolSettings) if isinstance(one.default, int | float)])
 @pytest.mark.parametrize("value", [0, -1])
 def test_f33_nothing_may_be_nought_or_negative(name: str, value: int) -> None:
     with pytest.raises(ValueError, match=name):

@@ -16,7 +16,7 @@ from skerry.activities.ports import Delivery, Transaction
 from skerry.activities.service import adopt
 from skerry.domain import activity as rules
 from skerry.domain.activity import Activity, End, Phase
-from skerry.domain.card import Card, CardStatus, TokenReport, close, report_token
+from skerry.domain.card import Card, CardStatus, TokenReport, close, has_left, report_token
 from skerry.domain.device import Device, DeviceEvent
 from skerry.domain.errors import RefusedError
 from skerry.domain.event import Event, EventKind, of_card
@@ -96,7 +96,9 @@ class CardEvents:
                 return ACCEPTED
             # It has overtaken the card's token, which must not open the card again when it comes.
             _, card = _join(tx, group, device.device_id, now)
-        if tx.activities.was_closed_at(card.activity_id, device.device_id, event.time):
+        if tx.activities.was_closed_at(card.activity_id, device.device_id, event.time) or _is_leaving(
+            tx, card, event.time
+        ):
             return REPEATED  # and not the close of another card
         card = _closed_by(tx, card, event)
         activity = tx.activities.get(card.activity_id)
@@ -257,6 +259,20 @@ class CardEvents:
         newest = tx.activities.revision(group.activity_id, group.target_of(card.number))
         caught_up = start is not None and newest is not None and newest.created_at < start.created_at
         return _Place(group, card, floor, caught_up and card.number >= group.first_card)
+
+
+def _is_leaving(tx: Transaction, card: Card, time: Millis) -> bool:
+    """Whether a close is that of the card before, of a run that has ended: it was said at its end, and when it leaves.
+
+    Reports name the activity and not the card, and a group that runs again may have its next card by then. A swipe of
+    that one in those very minutes is taken for this: should it be one, updates go to a card that is gone.
+    """
+    activity = tx.activities.get(card.activity_id)
+    before = tx.activities.ended_before(card.activity_id, card.device_id, card.number)
+    if activity is None or before is None or before.number >= activity.first_card:
+        return False
+    end = tx.activities.revision(activity.activity_id, activity.end_revision)
+    return has_left(before, None if end is None else end.dismissal_date, time)
 
 
 def _held(tx: Transaction, device: Device, event: DeviceEvent) -> _Place | None:

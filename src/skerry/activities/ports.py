@@ -125,6 +125,9 @@ class ActivityRecords(Protocol):
     def older_open(self, activity_id: ActivityId, device_id: DeviceId, below: CardNumber) -> Card | None:
         """The oldest card on the device, numbered below `below`, that has not been closed yet."""
 
+    def ended_before(self, activity_id: ActivityId, device_id: DeviceId, below: CardNumber) -> Card | None:
+        """The newest card on the device, numbered below `below`, that has ended with its activity."""
+
     def was_closed_at(self, activity_id: ActivityId, device_id: DeviceId, time: Millis) -> bool:
         """Whether a card of the device was closed at exactly that time: the same close again."""
 

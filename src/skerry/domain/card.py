@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final
 
-from skerry.domain.ids import ActivityId, CardNumber, DeviceId, Millis, RevisionNumber
+from skerry.domain.ids import ActivityId, CardNumber, DeviceId, Millis, RevisionNumber, Seconds
 
 NO_ANSWER: Final = "NoAnswer"
 """Our word for a start that was written and never answered: of a card that still starts, the one before this."""
@@ -19,6 +19,12 @@ NO_TOKEN: Final = "NoToken"  # noqa: S105 - a reason
 RUNS_FOR: Millis = Millis(8 * 3600 * 1000)
 """Apple's limit for an activity. A card that was not heard of for longer runs no more: iOS need not wake its app to
 say so. Until then one whose token never came runs, for all we know."""
+
+LINGERS_FOR: Final = Millis(4 * 3600 * 1000)
+"""For which Apple leaves a card on the Lock Screen after its end, unless that names an earlier time (apple.md 4.5)."""
+
+LEAVES_WITHIN: Final = Millis(120_000)
+"""Of that time: an app is not woken to the second."""
 
 
 class CardStatus(IntEnum):
@@ -138,6 +144,19 @@ def close(card: Card, time: Millis, *, activity_ended: bool) -> Card:
         return card
     status = CardStatus.ENDED if activity_ended else CardStatus.DISMISSED
     return replace(card, status=status, token=None, closed_at=time, reason=None)
+
+
+def has_left(card: Card, dismissal_date: Seconds | None, time: Millis) -> bool:
+    """Whether a close of that time is the second one of a card that has ended, said when it leaves the Lock Screen.
+
+    `dismissal_date`: what the end has said of it.
+    """
+    if card.status is not CardStatus.ENDED or card.closed_at is None:
+        return False
+    leaves_at = card.closed_at + LINGERS_FOR
+    if dismissal_date is not None:
+        leaves_at = max(card.closed_at, min(leaves_at, dismissal_date * 1000))
+    return abs(time - leaves_at) <= LEAVES_WITHIN
 
 
 def lose_token(card: Card, token: str, reason: str, invalid_since: Millis | None, at: Millis) -> Card:

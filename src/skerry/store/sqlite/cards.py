@@ -173,6 +173,12 @@ OLDER_OPEN = f"""
     ORDER BY number LIMIT 1
 """
 
+ENDED_BEFORE = f"""
+    SELECT {_COLUMNS} FROM cards INDEXED BY ix_cards_device_id
+    WHERE device_id = ? AND activity_id = ? AND number < ? AND status = {int(CardStatus.ENDED)}
+    ORDER BY number DESC LIMIT 1
+"""
+
 WAS_CLOSED_AT = f"""
     SELECT 1 FROM cards INDEXED BY ix_cards_device_id
     WHERE device_id = ? AND activity_id = ? AND closed_at = ? AND status <> {int(CardStatus.LOST)} LIMIT 1
@@ -328,6 +334,11 @@ class CardRecords:
     def older_open(self, activity_id: ActivityId, device_id: DeviceId, below: CardNumber) -> Card | None:
         """The oldest card on the device, numbered below `below`, that has not been closed yet."""
         row = self._connection.execute(OLDER_OPEN, (device_id, activity_id, below)).fetchone()
+        return None if row is None else _card(row)
+
+    def ended_before(self, activity_id: ActivityId, device_id: DeviceId, below: CardNumber) -> Card | None:
+        """The newest card on the device, numbered below `below`, that has ended with its activity."""
+        row = self._connection.execute(ENDED_BEFORE, (device_id, activity_id, below)).fetchone()
         return None if row is None else _card(row)
 
     def was_closed_at(self, activity_id: ActivityId, device_id: DeviceId, time: Millis) -> bool:
