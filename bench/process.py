@@ -40,6 +40,11 @@ class Cores:
     clients: frozenset[int]
     servers: frozenset[int]
 
+    @property
+    def any(self) -> frozenset[int]:
+        """For what is neither: it runs where there is room."""
+        return self.clients | self.servers
+
     @classmethod
     def of_this_machine(cls) -> "Cores":
         """On a machine with one core they share it, and the figures per second say little."""

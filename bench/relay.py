@@ -16,7 +16,7 @@ from typing import cast
 
 import uvloop
 
-from bench.process import Cores, pinned
+from bench.process import Cores, Process, pinned
 from bench.sink import HOST
 
 _MOST_HELD = 4 << 20
@@ -30,6 +30,7 @@ class RunningRelay:
     def __init__(self, child: asyncio.subprocess.Process, port: int) -> None:
         self._child = child
         self.port = port
+        self.process = Process(child.pid)
 
     async def passed(self) -> tuple[int, int]:
         """Bytes so far from clients and from the server."""
@@ -44,10 +45,10 @@ class RunningRelay:
 async def running_relay(
     server_port: int, *, round_trip_ms: float, host: str = HOST, port: int = 0
 ) -> AsyncIterator[RunningRelay]:
-    """Run a relay in a process of its own, on the core of the servers, until the block is left."""
+    """Run a relay in a process of its own until the block is left, on whichever core has room: it is neither side's."""
     arguments = [host, str(port), str(server_port), str(round_trip_ms / 2)]
     child = await asyncio.create_subprocess_exec(
-        *pinned(Cores.of_this_machine().servers, [sys.executable, "-m", "bench.relay", *arguments]),
+        *pinned(Cores.of_this_machine().any, [sys.executable, "-m", "bench.relay", *arguments]),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )

@@ -12,7 +12,7 @@ from bench.credential import private_key
 from bench.figures import Absent, Figure, Finding, Run
 from bench.peers import AIOAPNS, H2LOAD, HTTPX2, PYCURL, SKERRY, Peer, present
 from bench.process import Cores
-from bench.relay import running_relay
+from bench.relay import RunningRelay, running_relay
 from bench.session import Case, Session
 from bench.sink import HOST, NAME, free_apple_address
 from bench.work import work_files
@@ -89,17 +89,24 @@ async def _run(
             apple_address=address,
         ) as work:
             async with peer.running(work, cores=Cores.of_this_machine().clients) as client:
-                busy = apple.process.cpu_seconds()
+                before = _busy(apple, relay)
                 try:
                     told = await client.round(session.sizes.network_within)
                 except ClientError as error:
                     session.say(f"{peer.name}: {error}")
                     told = None
-                busy = apple.process.cpu_seconds() - busy
+                busy = {name: after - before[name] for name, after in _busy(apple, relay).items()}
     return _run_of(session, pushes, told, busy, await apple.judge(pushes))
 
 
-def _run_of(session: Session, pushes: int, told: Round | None, busy: float, judged: Mapping[str, int]) -> Run:
+def _busy(apple: RunningApple, relay: RunningRelay) -> dict[str, float]:
+    """CPU seconds of what the clients are measured against, so far."""
+    return {"server_busy": apple.process.cpu_seconds(), "relay_busy": relay.process.cpu_seconds()}
+
+
+def _run_of(
+    session: Session, pushes: int, told: Round | None, busy: Mapping[str, float], judged: Mapping[str, int]
+) -> Run:
     """One run, as the server's ledger sees it; what the client said of it stands beside."""
     if told is None:
         within = session.sizes.network_within
@@ -108,7 +115,7 @@ def _run_of(session: Session, pushes: int, told: Round | None, busy: float, judg
         "unfinished": 0,
         "peak_rss_mb": told.peak_memory_mib,
         "failed": told.failed,
-        "server_busy": busy / told.wall,
+        **{name: seconds / told.wall for name, seconds in busy.items()},
         **judged,
     }
     return Run(pushes - judged["lost"], told.cpu, told.wall, others)
@@ -155,6 +162,7 @@ CASE = Case(
     "GOAWAYs, and `of_calm` the rate compared with it. Each push is handed to the client once, one for each connection "
     "goes ahead, and nothing is repeated for it: `lost` pushes were never processed by the server, `doubled` ones more "
     "than once, by its ledger; `failed` is what the client itself gave back as an error. "
-    "`server_busy` is the share of a core that the simulated server (Python) used: near 1 it was the bound",
+    "`server_busy` is the share of a core that the simulated server (Python) used: near 1 it was the bound; `relay_busy` "
+    "is the relay's, which runs on whichever core has room",
     real_network,
 )

@@ -128,10 +128,13 @@ class Connection(asyncio.Protocol, Generic[OwnerT]):
         room = session.room(body_length, KEEP_OCTETS if keep else 0)
         if room <= 0 or self.is_suspect:
             return 0
-        room = min(room, self.health.cap - session.open_streams)
         if self.slow:
             return min(room, 1 - session.open_streams)
-        return room - KEEP_STREAMS if keep and (session.stream_limit or 0) >= KEEP_FROM else room
+        if keep and (session.stream_limit or 0) >= KEEP_FROM:
+            room -= KEEP_STREAMS
+        # What is kept free lies beyond the cap, which says what is worth while and not what is allowed.
+        worth = self.health.cap if keep else self.health.cap + KEEP_STREAMS
+        return min(room, worth - session.open_streams)
 
     def send(
         self, letter: Letter, tokens: Sequence[bytes], *, authorization: bytes, owner: OwnerT, places: Sequence[int],

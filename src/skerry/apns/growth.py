@@ -11,6 +11,9 @@ too noisy to tell whether the last connection has helped: growth stopped at a th
 
 from typing import Final
 
+UNTIL_USEFUL: Final = 4
+"""Round trips from the decision to open a connection to its first full load: TCP, TLS, SETTINGS, the push that proves
+it."""
 QUEUEING: Final = 2.0
 """Answers queue when they take so many times as long as at best, and"""
 QUEUEING_LEAST: Final = 0.02
@@ -27,7 +30,7 @@ class Growth:
         self._interval = interval
         self._best: float | None = None
         self._best_at = 0.0
-        self._opened_at = float("-inf")
+        self._began_at = float("-inf")
 
     def observe(self, now: float, latency: float | None) -> None:
         """Note how long answers take, over all connections; None: nothing was measured yet."""
@@ -38,12 +41,22 @@ class Growth:
 
     def wanted(self, now: float, latency: float | None) -> bool:
         """Whether pushes that wait are reason enough for one more connection beside those that are there."""
-        if now - self._opened_at < self._interval:
-            return False
-        if latency is None or self._best is None:
-            return True
-        return latency <= max(QUEUEING * self._best, self._best + QUEUEING_LEAST)
+        return now - self._began_at >= self._interval and not self.queueing(latency)
 
-    def opened(self, now: float) -> None:
-        """A connection has come up."""
-        self._opened_at = now
+    def queueing(self, latency: float | None) -> bool:
+        """Whether answers take so much longer than at best that they must be waiting somewhere."""
+        if latency is None or self._best is None:
+            return False
+        return latency > max(QUEUEING * self._best, self._best + QUEUEING_LEAST)
+
+    @staticmethod
+    def outrun(waiting: int, out: int) -> bool:
+        """Whether so many pushes will still wait once a connection that is coming up bears its load.
+
+        `out`: pushes on their way, which is what all connections together carry in a round trip.
+        """
+        return waiting > UNTIL_USEFUL * out
+
+    def began(self, now: float) -> None:
+        """A connection is being opened."""
+        self._began_at = now

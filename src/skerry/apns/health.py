@@ -16,9 +16,16 @@ _MEMORY: Final = 0.2
 _FORGET: Final = 1_000
 """Ends after which the count of silences is halved."""
 _LEAST_CAP: Final = 8
-_CAP_FACTOR: Final = 0.4
-"""Of a run between two falls of the limit: more streams bring little and are mostly refused. At 2 % rejections a run is
-50 pushes long; with 20 streams open 0.2 are refused for each that is answered, with 75 it is 1.2."""
+_MOST_OF_A_RUN: Final = 1.0
+_LEAST_OF_A_RUN: Final = 0.25
+"""Streams worth having open, as a share of a run between two falls of the limit. At 2 % rejections a run is 50 pushes
+long. With 50 streams a connection brings 19 answers a round trip, and 0.6 pushes are refused for each; with 12 it brings 9,
+and 0.1 are refused. The more is right where only the way limits, the less where the peer has enough to do."""
+_NARROWER: Final = 0.8
+_WIDER: Final = 0.05
+"""Once a look at all connections: that share shrinks by this factor while answers queue, and grows by so much else."""
+_UNUSUAL: Final = 4.0
+"""A run so many times as long as usual, which one in fifty is by chance, says that runs have become longer."""
 _LONG_MEMORY: Final = 0.05
 """The same for what all connections see, which comes often and varies much."""
 
@@ -32,11 +39,24 @@ class Bearing:
     def __init__(self) -> None:
         self.run_length: float | None = None
         """Averaged; None: no limit has fallen yet."""
+        self._share = _MOST_OF_A_RUN
 
     def fell(self, after: int) -> None:
         """A limit fell after so many answers."""
         before = float(after) if self.run_length is None else self.run_length
         self.run_length = before + _LONG_MEMORY * (after - before)
+
+    def looked(self, *, queueing: bool) -> None:
+        """Note whether answers queue: then what is refused and sent again is in the way of what would be answered."""
+        self._share = (
+            max(_LEAST_OF_A_RUN, self._share * _NARROWER) if queueing else min(_MOST_OF_A_RUN, self._share + _WIDER)
+        )
+
+    def cap(self, streak: int) -> int:
+        """Streams that are worth having open on a connection whose limit has not fallen for so many answers."""
+        if self.run_length is None:
+            return UNCAPPED
+        return max(_LEAST_CAP, int(self._share * max(self.run_length, streak / _UNUSUAL)))
 
 
 class Health:
@@ -92,9 +112,7 @@ class Health:
         After a rejection APNs lets its limit fall to 1 and refuses what is in flight beyond (apple.md 1.3). All of
         that is sent again, so with rejections coming at a rate, more streams only mean more work that is thrown away.
         """
-        if self._bearing.run_length is None:
-            return UNCAPPED
-        return max(_LEAST_CAP, int(_CAP_FACTOR * max(self._bearing.run_length, self._streak)))
+        return self._bearing.cap(self._streak)
 
     @property
     def is_sick(self) -> bool:

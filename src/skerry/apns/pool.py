@@ -32,7 +32,7 @@ TICK: Final = 0.25
 WINDOW: Final = 500
 """Pushes written in one turn of the loop, so that the rest of the process goes on: 1 to 2 ms."""
 RACING: Final = 4
-"""Attempts at once, each to another address, while none has led to a connection."""
+"""Attempts at once: each to another address while none has led to a connection, later on at the pace of growth."""
 AGAIN: Final = frozenset({"refused_stream", "goaway"})
 SERVER_ERROR: Final = 500
 CONTEXT_FOR: Final = 3600.0
@@ -279,17 +279,27 @@ class RoutePool:
         and never on the guess that a fresh connection's limit of 1 is all there will be.
         """
         alive = self._alive()
-        if self._openings:
-            stalled = not alive and now - self._opening_since > self._settings.stall
-            if not stalled or len(self._openings) >= RACING or self._addresses.spare(now) is None:
+        if len(self._openings) >= RACING:
+            return
+        if alive:
+            if not self._needs_more(alive) or not self._growth.wanted(now, self._latency):
                 return
-        elif alive:
-            if len(alive) >= self._settings.max_connections or any(one.is_unproved for one in alive):
-                return
-            if not self._growth.wanted(now, self._latency):
+        elif self._openings:
+            stalled = now - self._opening_since > self._settings.stall
+            if not stalled or self._addresses.spare(now) is None:
                 return
         if now >= self._not_before():
             self._start_opening(now)
+
+    def _needs_more(self, alive: Sequence[Connection[Job]]) -> bool:
+        """Whether there may be more connections, and those that are coming up will not do."""
+        if len(alive) + len(self._openings) >= self._settings.max_connections:
+            return False
+        unproved = sum(one.is_unproved for one in alive)
+        if not unproved and not self._openings:
+            return True
+        waiting = sum(job.waiting for lane in (self._urgent, self._large) for job in lane)
+        return unproved < len(alive) and self._growth.outrun(waiting, sum(one.session.open_streams for one in alive))
 
     def _not_before(self) -> float:
         """When the next attempt may be made: when some address is free of its back-off."""
@@ -297,6 +307,7 @@ class RoutePool:
 
     def _start_opening(self, now: float, *, instead_of: Connection[Job] | None = None) -> None:
         self._opening_since = now
+        self._growth.began(now)
         task = self._loop.create_task(self._open(instead_of))
         self._openings.add(task)
         task.add_done_callback(self._opened)
@@ -308,7 +319,7 @@ class RoutePool:
     async def _open(self, instead_of: Connection[Job] | None) -> None:
         await self._resolve()
         now = self._loop.time()
-        address = self._addresses.choose(now, elsewhere=len(self._openings) > 1)
+        address = self._addresses.choose(now, elsewhere=len(self._openings) > 1 and not self._alive())
         if address is None:
             self._resolves_at = max(self._resolves_at, now + TICK)
             return
@@ -335,7 +346,6 @@ class RoutePool:
         self._addresses.trusted(address)
         self._connections.append(connection)
         connection.closed.add_done_callback(lambda _: self._gone(connection))
-        self._growth.opened(self._loop.time())
         if instead_of is not None:
             instead_of.drain()
 
@@ -384,6 +394,7 @@ class RoutePool:
         latencies = [one.health.latency for one in alive if one.health.latency is not None]
         self._latency = median(latencies) if latencies else None
         self._growth.observe(now, self._latency)
+        self._bearing.looked(queueing=self._growth.queueing(self._latency))
         usual = self._latency if len(latencies) > 1 else None
         for one in alive:
             one.slow = len(alive) > 1 and one.health.is_slow(usual)
