@@ -42,6 +42,7 @@ _COLUMNS = {
     "refused": "refused, then repeated",
     "connections": "connections",
     "server_busy": "server busy",
+    "relay_busy": "relay busy",
 }
 """The columns of the tables, in this order, of the values that a case has."""
 _TERMS = (

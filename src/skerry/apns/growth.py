@@ -39,9 +39,15 @@ class Growth:
         if self._best is None or latency <= self._best or now - self._best_at > REMEMBERED:
             self._best, self._best_at = latency, now
 
-    def wanted(self, now: float, latency: float | None) -> bool:
-        """Whether pushes that wait are reason enough for one more connection beside those that are there."""
-        return now - self._began_at >= self._interval and not self.queueing(latency)
+    def wanted(self, now: float, latency: float | None, *, yielding: bool = False) -> bool:
+        """Whether pushes that wait are reason enough for one more connection beside those that are there.
+
+        Args:
+            now: the time.
+            latency: as observed.
+            yielding: where answers queue, the connections will have fewer streams, and there is room for one more.
+        """
+        return now - self._began_at >= self._interval and (yielding or not self.queueing(latency))
 
     def queueing(self, latency: float | None) -> bool:
         """Whether answers take so much longer than at best that they must be waiting somewhere."""

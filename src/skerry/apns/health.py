@@ -52,6 +52,11 @@ class Bearing:
             max(_LEAST_OF_A_RUN, self._share * _NARROWER) if queueing else min(_MOST_OF_A_RUN, self._share + _WIDER)
         )
 
+    @property
+    def yields(self) -> bool:
+        """Whether connections would get fewer streams where answers queue."""
+        return self.run_length is not None and self._share > _LEAST_OF_A_RUN
+
     def cap(self, streak: int) -> int:
         """Streams that are worth having open on a connection whose limit has not fallen for so many answers."""
         if self.run_length is None:

@@ -282,7 +282,9 @@ class RoutePool:
         if len(self._openings) >= RACING:
             return
         if alive:
-            if not self._needs_more(alive) or not self._growth.wanted(now, self._latency):
+            if not self._needs_more(alive) or not self._growth.wanted(
+                now, self._latency, yielding=self._bearing.yields
+            ):
                 return
         elif self._openings:
             stalled = now - self._opening_since > self._settings.stall

@@ -144,6 +144,7 @@ class Door(asyncio.Protocol):
         self._address: str | None = None
         self._arrival: Arrival | None = None
         self._task: asyncio.Task[None] | None = None
+        self._hello = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Somebody is at the door."""
@@ -166,9 +167,14 @@ class Door(asyncio.Protocol):
         elif arrival.how == "eof":
             stream.close()
 
-    def data_received(self, data: bytes) -> None:  # noqa: ARG002 - whatever the ClientHello says
-        """Only where the ClientHello is answered with an alert."""
-        if self._arrival is not None and self._transport is not None:
+    def data_received(self, data: bytes) -> None:
+        """A ClientHello: answered with an alert where that is wanted, else kept until TLS has begun.
+
+        uvloop begins to read after `connection_made`, whatever that has paused: what is there already comes here.
+        """
+        if self._arrival is None or self._arrival.how == "flawed":
+            self._hello += data
+        elif self._transport is not None:
             alert = ALERTS[self._arrival.alert]
             self._transport.write(b"\x15\x03\x03\x00\x02" + bytes((_FATAL, alert)))
             self._transport.close()
@@ -188,9 +194,9 @@ class Door(asyncio.Protocol):
 
     async def _let_in(self, transport: asyncio.Transport, context: ssl.SSLContext) -> None:
         """Do TLS, then hand over, with whatever the sender has said meanwhile."""
-        early = _Early()
-        try:
-            tls = await asyncio.get_running_loop().start_tls(
+        early, loop = _Early(), asyncio.get_running_loop()
+        starting = loop.create_task(
+            loop.start_tls(
                 transport,
                 early,
                 context,
@@ -198,6 +204,12 @@ class Door(asyncio.Protocol):
                 ssl_handshake_timeout=_TLS_TIMEOUT_S,
                 ssl_shutdown_timeout=_TLS_SHUTDOWN_TIMEOUT_S,
             )
+        )
+        try:
+            await asyncio.sleep(0)  # it has put its own protocol in our place, and reads from the next turn on
+            if self._hello:
+                loop.call_soon(_hand_over, transport, self._hello)
+            tls = await starting
         except (OSError, ssl.SSLError) as error:
             self._host.turned_away(self._number, f"TLS failed: {error}")
             return
@@ -210,6 +222,13 @@ class Door(asyncio.Protocol):
         served.connection_made(tls)
         if early.heard:
             served.data_received(bytes(early.heard))
+
+
+def _hand_over(transport: asyncio.Transport, hello: bytes) -> None:
+    """Let the protocol of a transport have what was read before it came."""
+    protocol = cast("asyncio.BufferedProtocol", transport.get_protocol())
+    protocol.get_buffer(len(hello))[: len(hello)] = hello  # type: ignore[index] -- TLS's is a memoryview
+    protocol.buffer_updated(len(hello))
 
 
 class _Early(asyncio.Protocol):
