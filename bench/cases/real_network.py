@@ -162,7 +162,7 @@ CASE = Case(
     "GOAWAYs, and `of_calm` the rate compared with it. Each push is handed to the client once, one for each connection "
     "goes ahead, and nothing is repeated for it: `lost` pushes were never processed by the server, `doubled` ones more "
     "than once, by its ledger; `failed` is what the client itself gave back as an error. "
-    "`server_busy` is the share of a core that the simulated server (Python) used: near 1 it was the bound; `relay_busy` "
-    "is the relay's, which runs on whichever core has room",
+    "`server_busy` is the share of a core that the simulated server (Python) used: near 1 it was the bound; "
+    "`relay_busy` is the relay's, which runs on whichever core has room",
     real_network,
 )

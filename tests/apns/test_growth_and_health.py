@@ -1,7 +1,7 @@
 """When a pool grows, and what a connection bears."""
 
 from skerry.apns.growth import REMEMBERED, Growth
-from skerry.apns.health import UNCAPPED, Health
+from skerry.apns.health import UNCAPPED, Bearing, Health
 
 BEST = 0.05
 
@@ -25,7 +25,7 @@ class Pool:
         until = self.now + seconds
         while self.now < until:
             if self.connections < most and self.growth.wanted(self.now, self.latency):
-                self.growth.opened(self.now)
+                self.growth.began(self.now)
                 self.connections += 1
                 self.opened.append(self.now)
             self.now += 0.01
@@ -59,6 +59,20 @@ def test_a_longer_way_is_the_new_best_after_a_while() -> None:
     assert growth.wanted(2 * REMEMBERED, 0.2)
 
 
+def test_answers_that_queue_stop_growth_unless_connections_can_yield_first() -> None:
+    growth = Growth(0.25)
+    growth.observe(0.0, BEST)
+    assert not growth.wanted(1.0, 3 * BEST)
+    assert growth.wanted(1.0, 3 * BEST, yielding=True)
+    growth.began(1.0)
+    assert not growth.wanted(1.2, BEST, yielding=True)
+
+
+def test_a_connection_that_is_coming_up_is_enough_for_what_would_be_gone_before_it_helps() -> None:
+    assert not Growth.outrun(waiting=400, out=100)
+    assert Growth.outrun(waiting=401, out=100)
+
+
 def test_a_connection_without_refusals_bears_anything() -> None:
     health = Health()
     health.answered(1_000_000)
@@ -71,7 +85,29 @@ def test_a_limit_that_falls_with_rejections_teaches_how_many_streams_are_worth_i
         health.answered(50)
         for _ in range(30):
             health.refused(fall)
-    assert 15 <= health.cap <= 25
+    assert 40 <= health.cap <= 60
+
+
+def test_where_answers_queue_a_falling_limit_leaves_fewer_streams_and_more_again_later() -> None:
+    bearing = Bearing()
+    for _ in range(60):
+        bearing.fell(50)
+    most = bearing.cap(0)
+    assert bearing.yields
+    for _ in range(20):
+        bearing.looked(queueing=True)
+    assert 10 <= bearing.cap(0) <= most / 3
+    assert not bearing.yields
+    for _ in range(20):
+        bearing.looked(queueing=False)
+    assert bearing.cap(0) == most
+
+
+def test_without_falls_there_is_nothing_to_yield() -> None:
+    bearing = Bearing()
+    bearing.looked(queueing=True)
+    assert not bearing.yields
+    assert bearing.cap(0) == UNCAPPED
 
 
 def test_a_refusal_without_a_falling_limit_teaches_nothing() -> None:
@@ -86,7 +122,7 @@ def test_a_long_run_without_refusals_widens_the_cap_again() -> None:
     health.answered(10)
     health.refused(1)
     health.answered(4_000)
-    assert health.cap >= 1_600
+    assert health.cap >= 900
 
 
 def test_a_share_of_silent_streams_is_borne_and_a_silent_connection_is_not() -> None:

@@ -3,7 +3,8 @@
 One connection carries about window / body bytes a round trip; on a real network that, and not CPU, is what limits it.
 So the pool grows while pushes wait that no connection has room for: paced, because Apple takes bursts of connections
 for an attack, and only for as long as answers come as fast as ever. Where they take longer than they did, they queue
-somewhere (in our process, or in theirs), and one more connection would only make that queue longer.
+somewhere (in our process, or in theirs), and one more connection would only make that queue longer. But connections
+whose limits fall with rejections are given fewer streams first (`health.Bearing`), and then there is room for more.
 
 The rate of answers, which says the same in theory, was tried first. With rejections that lower limits at random it is
 too noisy to tell whether the last connection has helped: growth stopped at a third of what the network bears.
@@ -16,6 +17,8 @@ UNTIL_USEFUL: Final = 4
 it."""
 QUEUEING: Final = 2.0
 """Answers queue when they take so many times as long as at best, and"""
+CROWDED: Final = 1.5
+"""At so many times as long, connections with limits that fall get fewer streams, before it comes to that."""
 QUEUEING_LEAST: Final = 0.02
 """so many seconds longer: on a short way a busy turn of the loop is more than twice the round trip."""
 REMEMBERED: Final = 60.0
@@ -49,11 +52,11 @@ class Growth:
         """
         return now - self._began_at >= self._interval and (yielding or not self.queueing(latency))
 
-    def queueing(self, latency: float | None) -> bool:
-        """Whether answers take so much longer than at best that they must be waiting somewhere."""
+    def queueing(self, latency: float | None, times: float = QUEUEING) -> bool:
+        """Whether answers take so many times as long as at best that they must be waiting somewhere."""
         if latency is None or self._best is None:
             return False
-        return latency > max(QUEUEING * self._best, self._best + QUEUEING_LEAST)
+        return latency > max(times * self._best, self._best + QUEUEING_LEAST)
 
     @staticmethod
     def outrun(waiting: int, out: int) -> bool:

@@ -16,7 +16,7 @@ from typing import Final
 from skerry.apns.addresses import Address, Addresses
 from skerry.apns.connection import ConnectError, Connection, State, connect, tls_context
 from skerry.apns.gate import Gate, GateSettings
-from skerry.apns.growth import Growth
+from skerry.apns.growth import CROWDED, Growth
 from skerry.apns.health import ERRORS_LEAST, Bearing
 from skerry.apns.job import Job
 from skerry.apns.provider_token import CredentialError, ProviderToken, ProviderTokens
@@ -396,7 +396,7 @@ class RoutePool:
         latencies = [one.health.latency for one in alive if one.health.latency is not None]
         self._latency = median(latencies) if latencies else None
         self._growth.observe(now, self._latency)
-        self._bearing.looked(queueing=self._growth.queueing(self._latency))
+        self._bearing.looked(queueing=self._growth.queueing(self._latency, CROWDED))
         usual = self._latency if len(latencies) > 1 else None
         for one in alive:
             one.slow = len(alive) > 1 and one.health.is_slow(usual)
