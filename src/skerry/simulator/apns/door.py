@@ -227,7 +227,7 @@ class Door(asyncio.Protocol):
 def _hand_over(transport: asyncio.Transport, hello: bytes) -> None:
     """Let the protocol of a transport have what was read before it came."""
     protocol = cast("asyncio.BufferedProtocol", transport.get_protocol())
-    protocol.get_buffer(len(hello))[: len(hello)] = hello  # type: ignore[index] -- TLS's is a memoryview
+    memoryview(protocol.get_buffer(len(hello)))[: len(hello)] = hello
     protocol.buffer_updated(len(hello))
 
 
