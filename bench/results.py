@@ -26,6 +26,8 @@ _COLUMNS = {
     "per_cpu_second": "per CPU-second",
     "per_second": "per second",
     "of_calm": "of the calm rate",
+    "times_one": "times one process",
+    "share_used": "of their CPU used",
     "cpu_of_shared": "CPU, of the shared update",
     "p50_ms": "p50 ms",
     "p99_ms": "p99 ms",

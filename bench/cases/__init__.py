@@ -1,6 +1,6 @@
 """The cases, in the order in which they are run."""
 
-from bench.cases import courier, fairness, personal, real_network, requests, whole_path, wire
+from bench.cases import courier, fairness, personal, real_network, requests, scaling, whole_path, wire
 from bench.session import Case
 
 CASES: dict[str, Case] = {
@@ -8,6 +8,7 @@ CASES: dict[str, Case] = {
     for case in (
         wire.CASE,
         whole_path.CASE,
+        scaling.CASE,
         personal.CASE,
         fairness.CASE,
         real_network.CASE,

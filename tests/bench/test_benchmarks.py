@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 MEASURED = {
     "wire": {"100": {"skerry", "h2load"}},
     "whole_path": {"1200": {"skerry", "skerry_first", "skerry_two_senders"}},
+    "scaling": {"1200": {f"skerry_{processes}" for processes in (1, 2, 3, 4)}},
     "personal": {"1200": {"skerry", "skerry_five_languages", "skerry_placeholders"}},
     "fairness": {"idle": {"skerry"}, "2500": {"skerry"}},
     "real_network": {"200_calm": {"skerry"}, "200": {"skerry", "h2load"}},
