@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 
 import pytest
-
 from bench.process import Process
 from bench.small_cores import CONTROL_GROUPS, NoControlError, small_cores
 
@@ -46,7 +45,7 @@ def test_a_busy_process_is_held_to_its_share() -> None:
                 time.sleep(0.5)
                 used = (process.cpu_seconds() - cpu) / (time.perf_counter() - began)
             assert used < 0.3
-            assert not list(CONTROL_GROUPS.glob("**/skerry-bench-*"))
+            assert not list(CONTROL_GROUPS.glob("*/skerry-bench-*"))
         except NoControlError as error:
             pytest.skip(str(error))
         finally:

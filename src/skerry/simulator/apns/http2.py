@@ -80,6 +80,11 @@ class ServerFraming(H2Connection):
             self._open_streams(1)
         return 0
 
+    def _inbound_flow_control_change_from_settings(self, old_value: int, new_value: int) -> None:
+        """A new initial window holds for all open streams. Each of our frames is a step of it, though mostly none."""
+        if old_value != new_value:
+            super()._inbound_flow_control_change_from_settings(old_value, new_value)
+
     def settings_frame(self, settings: Mapping[int, int]) -> bytes:
         """A SETTINGS frame to send; its values hold here once the sender has acknowledged it.
 
