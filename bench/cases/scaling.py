@@ -72,7 +72,7 @@ CASE = Case(
     f"the whole path to so many cards with `delivery.processes` = 1 to {PROCESSES[-1]} (`skerry_1` …), where the "
     f"kernel holds every process to {SHARE:.0%} of a core (quota of a control group, as a container has it), so that "
     "two cores have room for all of them and for nginx. The first push ever to these devices goes ahead without a "
-    "quota. `times_one` is the rate compared with that of one process, `share_used` how much of what they were given the "
-    "processes used: far below 1 they waited for each other",
+    "quota. `times_one` is the rate compared with that of one process, `share_used` how much of what they were given "
+    "the processes used: far below 1 they waited for each other",
     scaling,
 )

@@ -80,7 +80,7 @@ class ServerFraming(H2Connection):
             self._open_streams(1)
         return 0
 
-    def _inbound_flow_control_change_from_settings(self, old_value: int, new_value: int) -> None:
+    def _inbound_flow_control_change_from_settings(self, old_value: int | None, new_value: int) -> None:
         """A new initial window holds for all open streams. Each of our frames is a step of it, though mostly none."""
         if old_value != new_value:
             super()._inbound_flow_control_change_from_settings(old_value, new_value)
