@@ -20,7 +20,8 @@ _MOST_OF_A_RUN: Final = 1.0
 _LEAST_OF_A_RUN: Final = 0.4
 """Streams worth having open, as a share of a run between two falls of the limit. At 2 % rejections a run is 50 pushes
 long. With 50 streams a connection brings 19 answers a round trip, and 0.6 pushes are refused for each; with 20 it
-brings 12, and 0.2 are refused. The more is right where only the way limits, the less where the peer has enough to do."""
+brings 12, and 0.2 are refused. The more is right where only the way limits, the less where the peer has enough to
+do."""
 _NARROWER: Final = 0.8
 _WIDER: Final = 0.05
 """Once a look at all connections: that share shrinks by this factor while answers queue, and grows by so much else."""
