@@ -73,7 +73,7 @@ def _statements(module: ModuleType) -> list[tuple[str, str]]:
             continue
         texts = value if isinstance(value, tuple) else (value.statement(8) if isinstance(value, Rows) else value,)
         for place, text in enumerate(texts):
-            if isinstance(text, str) and re.match(r"\s*(SELECT|INSERT|UPDATE|DELETE)\b", text):
+            if isinstance(text, str) and re.match(r"\s*(WITH|SELECT|INSERT|UPDATE|DELETE)\b", text):
                 found.append((f"{module.__name__.rsplit('.', 1)[1]}.{name}[{place}]", text))
     return found
 
@@ -89,6 +89,8 @@ SMALL = {
     "SCAN 8 CONSTANT ROWS": "the caller's own rows",
     "SCAN (subquery-8)": "the caller's own rows",
     "SCAN new": "the caller's own rows",
+    "SCAN alone": "the caller's own list",
+    "SCAN shown": "one page of cards",
     "SCAN chunks USING INDEX ix_chunks_leased": "what is being sent this moment",
     "SCAN chunks USING INDEX ix_chunks_ready": "counts what waits",
     "SCAN plans": "starts that are being spread out: a handful",
@@ -124,7 +126,8 @@ EXPECTED = {
     "outbox.NEXT_DUE[0]": "chunks USING INDEX ix_chunks_ready (lane=?)",
     "outbox.DUE_PLANS[0]": "plans USING INDEX ix_plans_due_at (due_at<?)",
     "parcels.READ[0]": "chunks USING INTEGER PRIMARY KEY (rowid=?)",
-    "parcels.ALONE[0]": "chunks USING COVERING INDEX ix_chunks_activity_id_revision (activity_id=? AND revision=?)",
+    "parcels.ALONE[0]": "other USING COVERING INDEX ix_chunks_activity_id_revision (activity_id=? AND revision=?)",
+    "parcels.NOTE_SETTLED[0]": "revisions USING INDEX sqlite_autoindex_revisions_1 (activity_id=? AND number=?)",
     "parcels.SETTLE_ALIKE[0]": "chunks USING INTEGER PRIMARY KEY (rowid=?)",
     "recipients.START_RECIPIENTS[0]": "cards USING PRIMARY KEY (activity_id=? AND number>? AND number<?)",
     "recipients.CARD_RECIPIENTS[0]": "cards USING PRIMARY KEY (activity_id=? AND number>? AND number<?)",
@@ -158,7 +161,7 @@ def connection(migrated):
 def _plan(connection: sqlite3.Connection, statement: str) -> list[str]:
     named = dict.fromkeys(re.findall(r":([a-z_]+)", statement), 1)
     numbered = [int(number) for number in re.findall(r"\?(\d+)", statement)]
-    count = max(numbered) if numbered else statement.count("?")
+    count = max(numbered, default=0) + len(re.findall(r"\?(?!\d)", statement))
     values = named or ("[]",) * count
     return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
 

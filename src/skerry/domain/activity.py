@@ -7,6 +7,8 @@ revision to push. Committing both, and deciding which cards are concerned, is th
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
+from msgspec import Struct
+
 from skerry.domain.ids import ActivityId, AppId, CardNumber, Millis, NotificationKey, RevisionNumber, Seconds
 from skerry.domain.revision import Revision, RevisionKind
 
@@ -80,8 +82,7 @@ class Start:
     relevance: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Update:
+class Update(Struct, frozen=True):
     """What an update asks for: the whole new state."""
 
     state: bytes

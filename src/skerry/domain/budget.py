@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from msgspec import Struct
+
 from skerry.domain.ids import Millis
 
 HOUR: Final = 3_600_000
@@ -22,8 +24,7 @@ HIGH: Final = 10
 LOW: Final = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Meter:
+class Meter(Struct, frozen=True):
     """A bucket that leaks an hour's budget an hour. `spent` as of `at`."""
 
     spent: float = 0.0

@@ -108,7 +108,7 @@ def runs(numbers: Iterable[CardNumber]) -> list[tuple[CardNumber, CardNumber]]:
     return found
 
 
-class Recipient(Struct, frozen=True, gc=False):
+class Recipient(Struct, frozen=True, gc=False, array_like=True):
     """One card of a chunk as the sender needs it: the token to push to, and where.
 
     Unseen by the garbage collector, since it holds plain values only: tens of thousands come and go in a second, and it

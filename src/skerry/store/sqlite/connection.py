@@ -19,6 +19,11 @@ CHECKPOINT_PAGES = 4096
 WAL_LIMIT_BYTES = 256 * 1024 * 1024
 """A WAL that a long reader let grow is cut back to this after its checkpoint."""
 
+# `sqlite3` asks None and bytes at each binding whether they would rather be something else, which takes five times as
+# long as binding them. Told so once for all, it takes them as they are.
+for _type in (type(None), bytes):
+    sqlite3.register_adapter(_type, lambda value: value)
+
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     """Open a connection for the calling thread; transactions are begun and ended by hand.

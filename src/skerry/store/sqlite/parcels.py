@@ -62,20 +62,24 @@ SETTLE_ALIKE = f"""
     WHERE chunk_id IN (SELECT value FROM json_each(?3))
 """
 
-# Revisions that have no other chunk: nearly all. Updates and ends have no plans that could bring more.
+# Those whose revisions have no other chunk: nearly all. Updates and ends have no plans that could bring more.
 ALONE = """
-    SELECT json_group_array(settled.key) FROM json_each(?1) AS settled
-    CROSS JOIN revisions ON revisions.activity_id = settled.value ->> 0 AND revisions.number = settled.value ->> 1
-    WHERE revisions.settled_at IS NULL AND (
-        SELECT count(*) FROM (
-            SELECT 1 FROM chunks INDEXED BY ix_chunks_activity_id_revision
-            WHERE chunks.activity_id = revisions.activity_id AND chunks.revision = revisions.number LIMIT 2)) = 1
+    SELECT json_group_array(chunks.chunk_id) FROM json_each(?1) AS settled
+    CROSS JOIN chunks ON chunks.chunk_id = settled.value
+    CROSS JOIN revisions ON revisions.activity_id = chunks.activity_id AND revisions.number = chunks.revision
+    WHERE revisions.settled_at IS NULL AND NOT EXISTS (
+        SELECT 1 FROM chunks AS other INDEXED BY ix_chunks_activity_id_revision
+        WHERE other.activity_id = chunks.activity_id AND other.revision = chunks.revision
+          AND other.chunk_id <> chunks.chunk_id)
 """
 
+# Materialized, as else SQLite would begin with all revisions.
 NOTE_SETTLED = """
-    UPDATE revisions SET settled_at = ?2
-    FROM json_each(?1) AS settled
-    WHERE revisions.activity_id = settled.value ->> 0 AND revisions.number = settled.value ->> 1
+    WITH alone AS MATERIALIZED (
+        SELECT chunks.activity_id, chunks.revision FROM json_each(?1) AS settled
+        CROSS JOIN chunks ON chunks.chunk_id = settled.value)
+    UPDATE revisions SET settled_at = ?2 FROM alone
+    WHERE revisions.activity_id = alone.activity_id AND revisions.number = alone.revision
 """
 
 
@@ -138,12 +142,14 @@ class ParcelRecords:
         Returns those of such revisions; whether the others' have settled is another question.
         """
         now = self._clock()
-        self._connection.execute(SETTLE_ALIKE, (bytes((verdict,)), now, _json([one.chunk_id for one in parcels])))
-        pairs = [(one.activity_id, one.revision) for one in parcels]
-        (text,) = self._connection.execute(ALONE, (_json(pairs),)).fetchone()
-        alone: list[int] = msgspec.json.decode(text)
-        self._connection.execute(NOTE_SETTLED, (_json([pairs[place] for place in alone]), now))
-        return [parcels[place] for place in alone]
+        chunk_ids = _json([one.chunk_id for one in parcels])
+        self._connection.execute(SETTLE_ALIKE, (bytes((verdict,)), now, chunk_ids))
+        (alone,) = self._connection.execute(ALONE, (chunk_ids,)).fetchone()
+        self._connection.execute(NOTE_SETTLED, (alone, now))
+        if alone == chunk_ids:
+            return list(parcels)
+        ids = set(msgspec.json.decode(alone))
+        return [one for one in parcels if one.chunk_id in ids]
 
 
 def _json(ids: Sequence[object]) -> str:

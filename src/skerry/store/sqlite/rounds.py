@@ -45,12 +45,14 @@ LOOK_AT_WANTED = _LOOK.format(
 )
 
 ADD_REVISIONS = Rows(
-    """
+    f"""
     INSERT INTO revisions (
-        activity_id, number, kind, timestamp, created_at, state, alert, priority, stale_date, relevance
-    ) VALUES {rows}
+        kind, created_at, activity_id, number, timestamp, state, alert, priority, stale_date, relevance
+    )
+    SELECT {int(RevisionKind.UPDATE)}, ?1, column1, column2, column3, column4, column5, column6, column7, column8
+    FROM (VALUES {{rows}})
     """,
-    10,
+    8,
 )
 
 ADVANCE = Rows(
@@ -62,18 +64,20 @@ ADVANCE = Rows(
     4,
 )
 
+# Without its WHERE, ON CONFLICT would be read as a join's condition.
 WANT = Rows(
     """
     INSERT INTO desired (
-        activity_id, digest, policies, version, alerted_at, revised_at, pushed_at, start, spent, spent_at
+        policies, start, activity_id, digest, version, alerted_at, revised_at, pushed_at, spent, spent_at
     )
-    VALUES {rows}
+    SELECT ?1, 0, column1, column2, column3, column4, column5, column6, column7, column8
+    FROM (VALUES {rows}) WHERE true
     ON CONFLICT (activity_id) DO UPDATE SET
         digest = excluded.digest, version = excluded.version,
         alerted_at = max(alerted_at, excluded.alerted_at), revised_at = max(revised_at, excluded.revised_at),
         pushed_at = excluded.pushed_at, spent = excluded.spent, spent_at = excluded.spent_at
     """,
-    10,
+    8,
 )
 
 _SIMPLE = msgspec.json.encode(Policies())
@@ -98,16 +102,16 @@ class RoundRecords:
 
     def advance(self, changes: Sequence[Change], now: Millis) -> None:
         """Store the updates: each is its activity's newest revision and state from here on."""
-        kind = int(RevisionKind.UPDATE)
         ADD_REVISIONS.execute(
             self._connection,
             [
                 (
-                    one.seen.activity_id, one.number, kind, one.timestamp, now, one.state, one.alert, one.priority,
+                    one.seen.activity_id, one.number, one.timestamp, one.state, one.alert, one.priority,
                     one.stale_date, one.relevance,
                 )
                 for one in changes
             ],
+            (now,),
         )  # fmt: skip
         ADVANCE.execute(
             self._connection, [(one.seen.activity_id, one.state, one.number, one.timestamp) for one in changes]
@@ -119,9 +123,10 @@ class RoundRecords:
             self._connection,
             [
                 (
-                    one.activity_id, one.digest, _SIMPLE, one.version, one.alerted_at, one.revised_at, one.pushed_at,
-                    0, one.spent, one.spent_at,
+                    one.activity_id, one.digest, one.version, one.alerted_at, one.revised_at, one.pushed_at, one.spent,
+                    one.spent_at,
                 )
                 for one in wishes
             ],
+            (_SIMPLE,),
         )  # fmt: skip
