@@ -627,7 +627,6 @@ def _listener(environment: Environment) -> Recipient:
         environment,
         environment_proved=True,
         other_environment_tried=True,
-        modern=True,
     )
 
 

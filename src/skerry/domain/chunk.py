@@ -127,10 +127,10 @@ class Recipient(Struct, frozen=True, gc=False, array_like=True):
     environment: Environment | None
     environment_proved: bool
     other_environment_tried: bool
-    modern: bool
-    """Understands `input-push-token` and channels: iOS 18 and later."""
     on_channel: bool = False
     """Was started on the activity's channel."""
+    modern: bool = False
+    """Understands `input-push-token` and channels: iOS 18 and later. Told of starts alone, as is the next."""
     held: bool = False
     """Its start had to wait for the device's budget."""
 

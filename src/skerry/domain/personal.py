@@ -183,9 +183,10 @@ def may_be_personal(raw: bytes | None) -> bool:
 
 def need(alert: bytes | None, *texts: bytes | None) -> Need:
     """What may have to be known of the people who get these. Cheap: it is asked for every chunk and every parcel."""
-    if may_be_personal(alert) or any(map(may_be_personal, texts)):
-        return Need.PROFILE
-    return Need.NOTHING if Alert.of(alert) is None else Need.LANGUAGE
+    for text in (alert, *texts):
+        if text is not None and b"@{" in text:
+            return Need.PROFILE
+    return Need.NOTHING if alert is None or Alert.of(alert) is None else Need.LANGUAGE
 
 
 def is_personal(raw: bytes | None) -> bool:

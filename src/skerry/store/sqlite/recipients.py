@@ -20,17 +20,17 @@ _MODERN = """
         AND substr(devices.os_version, 1, instr(devices.os_version || '.', '.') - 1) NOT GLOB '*[^0-9]*', 0)
 """
 
-# In the order of a recipient's fields, as is all that is chosen below.
-_DEVICE = f"""
+# In the order of a recipient's fields.
+_DEVICE = """
     devices.environment, coalesce(devices.environment_proved, 0), coalesce(devices.other_environment_tried, 0),
-    {_MODERN}
+    cards.on_channel
 """
 
 # The typed start token before the untyped one; dead ones count for nothing.
 START_RECIPIENTS = f"""
     SELECT json_group_array(json_array(
         cards.number, cards.device_id, cards.status, coalesce(typed.token, untyped.token), {_DEVICE},
-        cards.on_channel, coalesce(cards.starts_at > cards.created_at, 0)))
+        {_MODERN}, coalesce(cards.starts_at > cards.created_at, 0)))
     FROM cards
     LEFT JOIN devices ON devices.device_id = cards.device_id
     LEFT JOIN start_tokens AS typed
@@ -42,7 +42,7 @@ START_RECIPIENTS = f"""
     WHERE cards.activity_id = ?3 AND cards.number BETWEEN ?4 AND ?5
 """
 
-_CARD = f"json_array(cards.number, cards.device_id, cards.status, cards.token, {_DEVICE}, cards.on_channel)"
+_CARD = f"json_array(cards.number, cards.device_id, cards.status, cards.token, {_DEVICE})"
 
 CARD = f"iif(cards.number IS NULL, NULL, {_CARD})"
 """A card as a value among others, where `cards` and `devices` are joined; NULL where there is none."""
