@@ -9,11 +9,13 @@ import pytest
 from skerry.domain import audience_json
 from skerry.domain.audience import Audience, ProfileCondition, ProfileGroup, Quantifier, TagCondition
 from skerry.domain.card import Card, CardStatus
-from skerry.domain.chunk import CHUNK_SIZE, ChunkState, Depth, Lane, Recipient
+from skerry.domain.chunk import CHUNK_SIZE, Chunk, ChunkState, Depth, Lane, Recipient
 from skerry.domain.device import is_modern
 from skerry.domain.ids import CardNumber, ChunkId, DeviceId, Millis, RevisionNumber, Seconds
+from skerry.domain.parcel import Parcel
 from skerry.domain.plan import Plan
 from skerry.domain.push import Environment
+from skerry.domain.revision import RevisionKind
 from skerry.domain.verdict import Verdict
 
 APP = 1
@@ -270,6 +272,27 @@ async def test_card_recipients_are_the_cards_of_the_range_that_there_are(bench):
     ]
     empty = await bench.chunk(activity, 1, 10, 12)
     assert await bench.read(lambda tx: tx.outbox.card_recipients(empty)) == []
+
+
+async def test_settled_parcels_say_whose_revisions_have_settled_with_them(bench):
+    activities = [await bench.update(await bench.activity()) for _ in range(4)]
+    chunks = [await bench.chunk(activity, 1, 1, 1) for activity in activities]
+    await bench.chunk(activities[1], 1, 2, 2)  # another card's, still open
+    await bench.sql("UPDATE revisions SET settled_at = 1 WHERE activity_id = ?", activities[2].activity_id)
+    parcels = [_parcel(chunk) for chunk in chunks]
+    alone = await bench.write(lambda tx: tx.parcels.settle(parcels, Verdict.ACCEPTED))
+    assert [one.chunk_id for one in alone] == [chunks[0].chunk_id, chunks[3].chunk_id]
+    rows = await bench.sql("SELECT state, verdicts FROM chunks ORDER BY chunk_id")
+    assert rows == [(int(ChunkState.SETTLED), bytes([Verdict.ACCEPTED]))] * 4 + [(int(ChunkState.READY), b"\x00")]
+    noted = [settled_at for (settled_at,) in await bench.sql("SELECT settled_at FROM revisions ORDER BY activity_id")]
+    assert noted == [bench.clock(), None, 1, bench.clock()]
+
+
+def _parcel(chunk: Chunk) -> Parcel:
+    return Parcel(
+        chunk.chunk_id, chunk.app_id, chunk.activity_id, chunk.first, None, chunk.revision, RevisionKind.UPDATE,
+        Seconds(1), b"{}", None, 10, None, None, chunk.created_at, chunk.due_at,
+    )  # fmt: skip
 
 
 async def test_depth_and_next_due_say_what_waits(bench):

@@ -19,8 +19,8 @@ CHECKPOINT_PAGES = 4096
 WAL_LIMIT_BYTES = 256 * 1024 * 1024
 """A WAL that a long reader let grow is cut back to this after its checkpoint."""
 
-# `sqlite3` asks None and bytes at each binding whether they would rather be something else, which takes five times as
-# long as binding them. Told so once for all, it takes them as they are.
+# `sqlite3` asks None and bytes at each binding whether they would rather be something else, which takes several
+# times as long as binding them. Told once for the whole process that they would not, it takes them as they are.
 for _type in (type(None), bytes):
     sqlite3.register_adapter(_type, lambda value: value)
 
