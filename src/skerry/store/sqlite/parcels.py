@@ -25,10 +25,10 @@ ADD_LEASED = Rows(
         lease_owner
     )
     SELECT column1, column2, column3, column4, column5, column5, {int(ChunkState.LEASED)}, {int(Lane.SMALL)}, column6,
-        0, 0, column6, zeroblob(1), column7
+        0, 0, column6, zeroblob(1), ?1
     FROM (VALUES {{rows}})
     """,
-    7,
+    6,
 )
 
 _OPEN = ", ".join(f"x'{byte:02x}'" for byte in sorted(OPEN))
@@ -123,11 +123,9 @@ class ParcelRecords:
             one.chunk_id = ChunkId(last + 1 + place)
         ADD_LEASED.execute(
             self._connection,
-            [
-                (one.chunk_id, one.app_id, one.activity_id, one.revision, one.number, one.created_at, owner)
-                for one in parcels
-            ],
-        )  # fmt: skip
+            [(one.chunk_id, one.app_id, one.activity_id, one.revision, one.number, one.created_at) for one in parcels],
+            (owner,),
+        )
 
     def read(self, chunk_ids: Sequence[ChunkId], now: Millis) -> list[Parcel]:
         """Those of these leased chunks that are parcels."""
