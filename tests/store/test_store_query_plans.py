@@ -127,7 +127,7 @@ EXPECTED = {
     "outbox.DUE_PLANS[0]": "plans USING INDEX ix_plans_due_at (due_at<?)",
     "parcels.READ[0]": "chunks USING INTEGER PRIMARY KEY (rowid=?)",
     "parcels.ALONE[0]": "other USING COVERING INDEX ix_chunks_activity_id_revision (activity_id=? AND revision=?)",
-    "parcels.NOTE_SETTLED[0]": "revisions USING INDEX sqlite_autoindex_revisions_1 (activity_id=? AND number=?)",
+    "parcels.NOTE_SETTLED[0]": "revisions USING COVERING INDEX sqlite_autoindex_revisions_1 (activity_id=?",
     "parcels.SETTLE_ALIKE[0]": "chunks USING INTEGER PRIMARY KEY (rowid=?)",
     "recipients.START_RECIPIENTS[0]": "cards USING PRIMARY KEY (activity_id=? AND number>? AND number<?)",
     "recipients.CARD_RECIPIENTS[0]": "cards USING PRIMARY KEY (activity_id=? AND number>? AND number<?)",
