@@ -278,7 +278,7 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
             nap=lambda seconds: bus.nap("timers", seconds),
             wake=wake,
         )
-        registry: Registry[SqliteTransaction] = Registry(store, CardEvents(outbox), clock=now)
+        registry: Registry[SqliteTransaction] = Registry(store, CardEvents(outbox, renewal), clock=now)
         webhook_sender = WebhookSender(
             store,
             poster,

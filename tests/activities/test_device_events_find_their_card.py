@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from skerry.activities.card_events import CardEvents
+from skerry.activities.renewal import Renewal, RenewalSettings
 from skerry.activities.service import Activities
 from skerry.domain.activity import Activity, End, Phase, Update
 from skerry.domain.audience import Audience
@@ -125,7 +126,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         )
         delivery = RecordedDelivery([DeviceId(1), DeviceId(2)])
         activities = Activities(store, delivery, clock=lambda: Millis(clock[0]))
-        yield House(store, delivery, activities, CardEvents(delivery), clock)
+        yield House(store, delivery, activities, CardEvents(delivery, Renewal(delivery, RenewalSettings())), clock)
 
 
 async def test_a_nameless_start_takes_the_name_its_attributes_carry(house: House) -> None:

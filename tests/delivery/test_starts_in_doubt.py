@@ -264,3 +264,126 @@ async def test_a_start_whose_token_has_died_while_it_waited_goes_out_with_the_ne
         assert phone.cards == []
         await pass_minutes(service, 10)
         assert {card.group_id: card.content_state for card in phone.cards} == {"match": b'{"n":1}', "order": b'{"n":2}'}
+
+
+async def test_a_repeat_that_was_decided_on_does_not_go_out_once_the_run_is_over(service: VirtualService) -> None:
+    """It waits for another attempt when the end comes."""
+    late = ReportPolicy(update_token=ReportRule(delay_s=1_000.0))
+    (phone,) = service.world.add_phones(1, policy=late)
+    await service.quiet()
+    goes_wrong(service, start=[UNANSWERED, REFUSED])
+    await put(service)
+    for _ in range(40):
+        await service.pass_time(10.0)
+        if service.apple.counts["start"] == 2:
+            break
+    await service.desired.end(service.app_id, GROUP, End())
+    await pass_minutes(service, 60)
+    assert service.apple.counts["start"] == 2
+    assert [card.is_running for card in phone.cards] == [False]
+
+
+async def test_nor_does_it_once_the_next_run_has_begun(service: VirtualService) -> None:
+    late = ReportPolicy(update_token=ReportRule(delay_s=1_000.0))
+    (phone,) = service.world.add_phones(1, policy=late)
+    await service.quiet()
+    goes_wrong(service, start=[UNANSWERED, REFUSED])
+    await put(service)
+    for _ in range(40):
+        await service.pass_time(10.0)
+        if service.apple.counts["start"] == 2:
+            break
+    await service.desired.end(service.app_id, GROUP, End())
+    await put(service, 2)
+    await pass_minutes(service, 60)
+    assert [(card.content_state, card.is_running) for card in phone.cards] == [(b'{"n":1}', False), (b'{"n":2}', True)]
+
+
+async def test_where_both_a_start_in_doubt_and_its_repeat_have_come_the_end_reaches_both_cards(
+    service: VirtualService,
+) -> None:
+    """The second one's token is told when the first one has been closed."""
+    late = ReportPolicy(update_token=ReportRule(delay_s=400.0))
+    (phone,) = service.world.add_phones(1, policy=late)
+    await service.quiet()
+    goes_wrong(service, start=[UNANSWERED])
+    await put(service)
+    while len(phone.cards) < 2:
+        await service.pass_time(10.0)
+    await pass_minutes(service, 4)  # the first one's token is told, the second one's is not yet
+    await service.desired.end(service.app_id, GROUP, End())
+    await pass_minutes(service, 20)
+    assert [card.is_running for card in phone.cards] == [False, False]
+
+
+async def test_a_start_to_a_token_that_the_phone_had_replaced_long_before_is_made_up_for(
+    service: VirtualService,
+) -> None:
+    """APNs says 200 to the old one; the report of the new one says since when it is old."""
+    (phone,) = service.world.add_phones(1)
+    await service.quiet()
+    phone.policy = ReportPolicy(start_token=ReportRule(delay_s=600.0))
+    service.world.act(phone.id, lambda one, now: one.rotate_start_token(now))
+    await pass_minutes(service, 2)
+    await put(service)
+    await pass_minutes(service, 2)
+    assert (service.apple.counts["start"], phone.cards) == (1, [])
+    await pass_minutes(service, 10)
+    assert [card.content_state for card in phone.cards] == [b'{"n":1}']
+
+
+async def test_a_token_that_is_new_because_of_the_start_says_nothing_against_it(tmp_path: Path) -> None:
+    """Also where the phone's clock is behind ours, so that the new token seems to be older than the start."""
+    rules = PhoneRules(start_rotates_start_token=True)
+    async with stepped_service(tmp_path, "0", ScriptedApple, rules=rules) as service:
+        service.skew = 90.0
+        (phone,) = service.world.add_phones(1, policy=ReportPolicy(update_token=ReportRule(delay_s=600.0)))
+        await service.quiet()
+        await put(service)
+        await pass_minutes(service, 20)
+        assert [card.is_running for card in phone.cards] == [True]
+
+
+async def test_a_repeat_that_a_dead_token_refuses_waits_for_what_the_phone_says_next(tmp_path: Path) -> None:
+    """The first start has come, and with it a new start token, which is told a moment before the card's own."""
+    rules = PhoneRules(start_rotates_start_token=True, rotated_token_lives_s=0.0)
+    policy = ReportPolicy(start_token=ReportRule(delay_s=601.0), update_token=ReportRule(delay_s=602.0))
+    async with stepped_service(tmp_path, "0", ScriptedApple, rules=rules) as service:
+        (phone,) = service.world.add_phones(1, policy=policy)
+        await service.pass_time(700.0)
+        goes_wrong(service, start=[UNANSWERED])
+        await put(service)
+        for _ in range(40):
+            await service.pass_time(60.5)
+        assert [card.is_running for card in phone.cards] == [True]
+
+
+async def test_a_repeat_that_a_dead_token_refuses_goes_to_the_next_one(tmp_path: Path) -> None:
+    """The first start was lost."""
+    async with stepped_service(tmp_path, "0", ScriptedApple, rules=PhoneRules(rotated_token_lives_s=0.0)) as service:
+        (phone,) = service.world.add_phones(1)
+        await service.quiet()
+        goes_wrong(service, start=[LOST])
+        await put(service)
+        await service.quiet()
+        phone.policy = ReportPolicy(start_token=ReportRule(delay_s=600.0))
+        service.world.act(phone.id, lambda one, now: one.rotate_start_token(now))
+        await pass_minutes(service, 30)
+        assert [card.content_state for card in running(service)] == [b'{"n":1}']
+
+
+async def test_a_start_in_doubt_that_is_not_to_be_repeated_keeps_later_ones_from_its_phone(
+    service: VirtualService,
+) -> None:
+    service.resend_unknown_starts = False
+    await service.crash()
+    service.start()
+    (phone,) = service.world.add_phones(1, policy=ReportPolicy(update_token=ReportRule(delay_s=1_000.0)))
+    await service.quiet()
+    goes_wrong(service, start=[UNANSWERED])
+    await put(service)
+    await pass_minutes(service, 10)
+    await put(service, 2)
+    service.world.act(phone.id, lambda one, now: one.rotate_start_token(now))
+    await pass_minutes(service, 30)
+    assert [card.content_state for card in phone.cards] == [b'{"n":2}']

@@ -10,7 +10,7 @@ from virtual_world import Apple, VirtualService, virtual_service
 
 from skerry.domain.activity import End
 from skerry.domain.audience import Audience
-from skerry.domain.card import NO_TOKEN, Card, CardStatus, TokenReport, report_token
+from skerry.domain.card import NO_ANSWER, NO_TOKEN, Card, CardStatus, TokenReport, report_token
 from skerry.domain.desired import Desired, NoToken, Policies, Routing
 from skerry.domain.event import EventFilter, EventId, EventKind
 from skerry.domain.ids import ActivityId, CardNumber, DeviceId, GroupId, Millis, RevisionNumber
@@ -179,7 +179,7 @@ async def test_again_is_once_and_then_the_card_is_lost(tmp_path: Path) -> None:
         starts = service.apple.counts["start"]
         await service.pass_time(700)
         assert service.apple.counts["start"] == starts + 1
-        assert (await standing(service))[1] == STARTING
+        assert (await standing(service))[1] == ("STARTING", NO_TOKEN)
         await service.pass_time(700)
         await service.pass_time(700)
         assert service.apple.counts["start"] == starts + 1
@@ -225,17 +225,18 @@ async def test_what_is_to_be_decided_outlives_a_crash(tmp_path: Path, policy: No
         await service.crash()
         service.start()
         await service.pass_time(700)
-        assert (await standing(service))[1] == (LOST if policy is NoToken.LOST else STARTING)
+        assert (await standing(service))[1] == (LOST if policy is NoToken.LOST else ("STARTING", NO_TOKEN))
         assert service.apple.counts["start"] == starts + (policy is NoToken.AGAIN)
 
 
 @pytest.mark.parametrize("status", CardStatus)
-@pytest.mark.parametrize("reason", [None, NO_TOKEN, "Unregistered"])
+@pytest.mark.parametrize("reason", [None, NO_ANSWER, NO_TOKEN, "Unregistered"])
 def test_a_first_token_of_any_age_wakes_a_card_that_awaits_one(status: CardStatus, reason: str | None) -> None:
     card = Card(
         ActivityId(1), CardNumber(1), DeviceId(1), status, RevisionNumber(1), Millis(1_000), reason=reason
     )  # fmt: skip
-    assert card.awaits_token is (status is CardStatus.STARTING or (status is CardStatus.LOST and reason == NO_TOKEN))
+    given_up = status is CardStatus.LOST and reason in (NO_ANSWER, NO_TOKEN)
+    assert card.awaits_token is (status is CardStatus.STARTING or given_up)
     if card.awaits_token:
         live, meaning = report_token(card, "ab", Millis(1), Millis(9_000))
         assert (live.status, live.reason, meaning) == (CardStatus.LIVE, None, TokenReport.JOINED)

@@ -1,5 +1,6 @@
 """An activity that outlives Apple's eight hours, on phones that keep Apple's clocks."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from skerry.domain.audience import Audience
 from skerry.domain.desired import Desired, Policies, Routing
 from skerry.domain.ids import GroupId
 from skerry.simulator.phone.card import CardStatus
+from skerry.simulator.phone.reports import ReportPolicy, ReportRule
+from skerry.simulator.phone.rules import PhoneRules
 
 STEP = 300.0
 VISIBLE = {CardStatus.LIVE, CardStatus.STALE}
@@ -79,6 +82,48 @@ async def test_a_farewell_ends_cards_that_have_seen_an_update_since_it_was_decid
         await service.pass_time(2.0)
         await service.pass_time(120.0)
         assert set(visible(service).values()) == {1}
+
+
+@pytest.mark.parametrize("routing", [Routing.TOKENS, Routing.CHANNEL])
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_renewal_that_a_dead_start_token_refused_is_made_up_for_when_the_next_one_is_told(
+    tmp_path: Path, routing: Routing, *, known: bool
+) -> None:
+    """`known`: that it is dead is known before the renewal, from another start."""
+    async with virtual_service(tmp_path, rules=PhoneRules(rotated_token_lives_s=0.0)) as service:
+        (phone, *_) = service.world.add_phones(3)
+        await service.quiet()
+        await service.desired.put(service.app_id, wish(0, routing))
+        await service.pass_time(7 * 3600)
+        phone.policy = ReportPolicy(start_token=ReportRule(delay_s=2_500.0))
+        service.world.act(phone.id, lambda one, now: one.rotate_start_token(now))
+        if known:
+            await service.desired.put(service.app_id, replace(wish(0, Routing.TOKENS), group_id=GroupId("other")))
+        for _ in range(41):
+            await service.pass_time(60.0)
+        assert [card.group_id for card in phone.cards if card.status in VISIBLE] == ["shift"]
+        assert visible(service) == {"phone-1": 1, "phone-2": 1, "phone-3": 1}
+        for _ in range(75):
+            await service.pass_time(60.0)
+        assert visible(service) == {"phone-1": 1, "phone-2": 1, "phone-3": 1}
+
+
+@pytest.mark.parametrize("routing", [Routing.TOKENS, Routing.CHANNEL])
+async def test_a_card_that_is_being_renewed_is_not_renewed_once_more_where_the_policy_is_said_again(
+    tmp_path: Path, routing: Routing
+) -> None:
+    async with virtual_service(tmp_path) as service:
+        service.world.add_phones(1)
+        await service.quiet()
+        await service.desired.put(service.app_id, wish(0, routing))
+        while visible(service) != {"phone-1": 2}:
+            await service.pass_time(10.0)
+        for renew in (False, True):
+            await service.desired.put(
+                service.app_id, replace(wish(0, routing), policies=Policies(renew=renew, routing=routing))
+            )
+        await service.pass_time(5.0)
+        assert visible(service) == {"phone-1": 2}
 
 
 @pytest.mark.slow

@@ -61,6 +61,20 @@ async def test_settled_chunks_and_revisions_go_when_they_are_old_and_not_the_new
     assert await _chunks(bench) == await _revisions(bench) == [3]
 
 
+async def test_a_chunk_that_a_timer_will_look_at_stays_until_then_and_its_id_is_not_given_again(bench):
+    activity = await bench.update(await bench.activity())
+    chunk = await bench.chunk(activity, 1, 1, 1)
+    await _settle(bench, chunk)
+    activity = await bench.update(activity)
+    due = Millis(T0 + 9_000)
+    await bench.write(lambda tx: tx.timers.set(TimerKind.NO_TOKEN, activity.activity_id, chunk.chunk_id, due))
+    await _sweep(bench, 5_000)
+    assert (await bench.chunk(activity, 2, 1, 1)).chunk_id > chunk.chunk_id
+    await bench.write(lambda tx: tx.timers.cancel(TimerKind.NO_TOKEN, activity.activity_id))
+    await _sweep(bench, 5_000)
+    assert await _chunks(bench) == [2]
+
+
 async def test_what_is_not_settled_stays_with_its_revision(bench):
     activity = await bench.activity()
     for _ in range(3):

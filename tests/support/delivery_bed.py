@@ -17,6 +17,7 @@ from testbed import BUNDLE, Bed
 
 from skerry.activities.card_events import CardEvents
 from skerry.activities.ports import Delivery as PlannedDelivery
+from skerry.activities.renewal import Renewal, RenewalSettings
 from skerry.activities.service import Activities
 from skerry.activities.timekeeper import Timekeeper
 from skerry.apns.channels import Channels
@@ -133,7 +134,9 @@ class Delivery:
             handover=handover,
         )
         self.activities = Activities(store, outbox, clock=self.now)
-        self._registry: Registry[SqliteTransaction] = Registry(store, CardEvents(outbox), clock=self.now)
+        self._registry: Registry[SqliteTransaction] = Registry(
+            store, CardEvents(outbox, Renewal(outbox, RenewalSettings())), clock=self.now
+        )
         self._timekeeper: Timekeeper[SqliteTransaction] = Timekeeper(
             store,
             {TimerKind.PLANNED_END: self.activities.planned_end, TimerKind.UNKNOWN_START: self.sender.unknown_start},

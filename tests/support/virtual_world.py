@@ -271,7 +271,7 @@ class VirtualService:
             nap=lambda seconds: self.nap("", seconds),
             wake=self.wake,
         )
-        self.registry: Registry[SqliteTransaction] = Registry(store, CardEvents(outbox), clock=self.now)
+        self.registry: Registry[SqliteTransaction] = Registry(store, CardEvents(outbox, renewal), clock=self.now)
         self._keeper = keeper
 
     def now(self) -> Millis:

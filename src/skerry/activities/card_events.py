@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 
 from skerry.activities.acceptance import accept
 from skerry.activities.ports import Delivery, Transaction
+from skerry.activities.renewal import Renewal
 from skerry.activities.service import adopt
 from skerry.domain import activity as rules
 from skerry.domain.activity import Activity, End, Phase
-from skerry.domain.card import Card, CardStatus, TokenReport, close, has_left, report_token
+from skerry.domain.card import Card, CardStatus, TokenReport, close, has_left, miss_start, report_token
 from skerry.domain.device import Device, DeviceEvent
 from skerry.domain.errors import RefusedError
 from skerry.domain.event import Event, EventKind, of_card
@@ -43,8 +44,9 @@ class _Place:
 class CardEvents:
     """What the activities room does with device events, inside the registry's transaction."""
 
-    def __init__(self, delivery: Delivery) -> None:
+    def __init__(self, delivery: Delivery, renewal: Renewal) -> None:
         self._delivery = delivery
+        self._renewal = renewal
 
     def wake(self) -> None:
         """There may be work: called after the commit."""
@@ -82,8 +84,28 @@ class CardEvents:
                 whom = self._delivery.looked_up(tx, activity, standing.audience)
             except RefusedError:
                 continue  # a segment has been deleted since: nobody joins by it
-            if tx.audiences.includes(device.app_id, whom, device.device_id, kind):
-                self._delivery.plan_late_start(tx, activity, standing.start, device.device_id)
+            if not tx.audiences.includes(device.app_id, whom, device.device_id, kind):
+                continue
+            if not self._delivery.plan_late_start(tx, activity, standing.start, device.device_id):
+                self._renewal.retry(tx, activity, standing, device.device_id, now)
+
+    def on_replaced_start_token(
+        self, tx: Transaction, device: Device, token: str, since: Millis, now: Millis
+    ) -> None:  # fmt: skip
+        """The device has had another start token since that time, in place of the one we knew.
+
+        A start that APNs has taken for the old one after that has reached nobody (apple.md 3.6). It is given up; the
+        device is reachable, and so started anew.
+        """
+        for activity_id in tx.desired.followed_by(device.app_id, device.device_id):
+            activity = tx.activities.get(activity_id)
+            card = tx.activities.newest_card(activity_id, device.device_id)
+            if activity is None or card is None or card.number < activity.first_card or card.created_at <= since:
+                continue
+            missed = miss_start(card, now)
+            if missed != card and self._delivery.was_started_before(tx, activity, card, token):
+                tx.activities.save_card(missed)
+                tx.events.add(of_card(device.app_id, EventKind.CARD_LOST, missed, now, reason=missed.reason))
 
     def on_close(self, tx: Transaction, device: Device, event: DeviceEvent, now: Millis) -> str:
         """The app says that the activity is over on this device; an unknown group is accepted and changes nothing."""
@@ -278,13 +300,23 @@ def _is_leaving(tx: Transaction, card: Card, time: Millis) -> bool:
 def _held(tx: Transaction, device: Device, event: DeviceEvent) -> _Place | None:
     """The card that has the token already, which need not be the device's newest.
 
-    An app that starts anew says all its tokens again, those of cards that another one has come after among them.
+    An app that starts anew says all its tokens again, those of cards that another one has come after among them. Where
+    that overtook the first report of such a token, it passed for the newer card's: until that first report comes, which
+    is older than the newer card. Then it is of the one before, which awaits it, and the newer one awaits its own.
     """
     activity = tx.activities.by_group(device.app_id, event.group_id) if event.group_id is not None else None
     if activity is None or event.token is None:
         return None
     card = tx.activities.holding(activity.activity_id, device.device_id, event.token)
-    return None if card is None else _Place(activity, card)
+    if card is None:
+        return None
+    before = _before(tx, card, event)
+    if before is None or not before.awaits_token or card.status is not CardStatus.LIVE or not card.started_by:
+        return _Place(activity, card)
+    tx.activities.save_card(
+        replace(card, status=CardStatus.STARTING, token=None, token_time=None, registered_at=None)
+    )  # fmt: skip
+    return _Place(activity, before)
 
 
 def _before(tx: Transaction, card: Card, event: DeviceEvent) -> Card | None:

@@ -109,7 +109,7 @@ class ActivityRecords(Protocol):
     def aged(
         self, activity_id: ActivityId, above: CardNumber, until: Millis, limit: int
     ) -> list[tuple[CardNumber, DeviceId]]:
-        """Live cards numbered above `above` that were made until then, the oldest first."""
+        """Live cards numbered above `above` that were made until then and have no successor, the oldest first."""
 
     def oldest_live(self, activity_id: ActivityId, above: CardNumber) -> Millis | None:
         """When the oldest live card numbered above `above` was made."""
@@ -384,6 +384,9 @@ class Delivery(Protocol):
 
     def started_with_newest(self, tx: Transaction, activity: Activity, card: Card) -> bool:
         """Whether the card's start went out, and after the revision that it must end on: then it has shown that."""
+
+    def was_started_before(self, tx: Transaction, activity: Activity, card: Card, token: str) -> bool:
+        """Whether APNs had taken the card's start before its device told this start token, which starts use now."""
 
     def was_delivered(self, tx: Transaction, activity: Activity, number: CardNumber) -> bool:
         """Whether APNs has accepted the revision that this card must end on."""

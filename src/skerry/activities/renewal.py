@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from skerry.activities.ports import Delivery, Transaction
 from skerry.domain import activity as rules
 from skerry.domain.activity import Activity, Phase, Start
-from skerry.domain.desired import QUIET_ALERT
+from skerry.domain.card import CardStatus
+from skerry.domain.desired import QUIET_ALERT, Standing
 from skerry.domain.event import renewed
 from skerry.domain.ids import CardNumber, DeviceId, Millis, RevisionNumber
 from skerry.domain.timer import Timer, TimerKind
@@ -70,6 +71,20 @@ class Renewal:
         else:
             oldest = tx.activities.oldest_live(activity.activity_id, cursor)
             self._look_again(tx, activity, cursor, now if oldest is None else oldest, now)
+
+    def retry(
+        self, tx: Transaction, activity: Activity, standing: Standing, device_id: DeviceId, now: Millis
+    ) -> None:  # fmt: skip
+        """The device can be started: renew its card where that is overdue, for want of a start token that was alive."""
+        if not standing.policies.renew:
+            return
+        card = tx.activities.newest_card(activity.activity_id, device_id)
+        if card is not None and card.status is CardStatus.LOST:  # the renewal was refused
+            card = tx.activities.older_open(activity.activity_id, device_id, card.number)
+        if card is None or card.status is not CardStatus.LIVE or card.number < activity.first_card:
+            return
+        if card.created_at + self._settings.after <= now:
+            self._start(tx, activity, [device_id], now)
 
     def say_farewell(self, tx: Transaction, timer: Timer, now: Millis) -> None:
         """The new cards have had their time to appear: end those that they have taken over."""

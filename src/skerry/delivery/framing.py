@@ -9,7 +9,7 @@ from typing import Final
 from skerry.delivery.personalizing import People, write
 from skerry.domain import payload
 from skerry.domain.activity import framing_stamp
-from skerry.domain.card import CardStatus
+from skerry.domain.card import NO_ANSWER, NO_TOKEN, CardStatus
 from skerry.domain.chunk import Chunk, Recipient
 from skerry.domain.ids import CardNumber, ChannelId, Millis, RevisionNumber, Seconds
 from skerry.domain.push import Environment
@@ -24,6 +24,9 @@ _MOVED, _STARTING, _RENEWED = int(CardStatus.MOVED), int(CardStatus.STARTING), i
 NO_START_TOKEN: Final = "NoStartToken"  # noqa: S105 - a reason
 """Our word for a start whose device had no start token any more by the time it was to go out: the next one's report
 starts the device anew."""
+
+BEFORE_REPEAT: Final[Mapping[str | None, Verdict]] = {NO_ANSWER: Verdict.UNKNOWN, NO_TOKEN: Verdict.ACCEPTED}
+"""What is known of the start before, by why it is being repeated: what stays where the repeat comes to nothing."""
 
 NO_CHANNELS: Mapping[Environment, ChannelId] = {}
 ANYBODY: People = {}
@@ -108,6 +111,9 @@ def frame(
         verdict = Verdict.SUPERSEDED if superseded else unsendable(one, revision.kind)
         if verdict is not None or one is None:
             verdicts[number] = verdict or Verdict.NO_CARD
+        elif starting and ending and one.repeated_for in BEFORE_REPEAT:
+            # Both cards would be there, and one end for them. Should the first be, the end follows its token.
+            verdicts[number] = BEFORE_REPEAT[one.repeated_for]
         elif one.token is None and starting:
             refused[number] = NO_START_TOKEN
         elif one.held and ending and not chunk.attempt:

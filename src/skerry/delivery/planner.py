@@ -233,6 +233,13 @@ class Planner:
         target = tx.outbox.verdict_of(activity.activity_id, activity.target_of(card.number), card.number)
         return target is None and start in (Verdict.IN_FLIGHT, Verdict.ACCEPTED, Verdict.UNKNOWN)
 
+    def was_started_before(self, tx: Transaction, activity: Activity, card: Card, token: str) -> bool:
+        """Whether APNs had taken the card's start before its device told this start token, which starts use now."""
+        kind = activity.attributes_type or ""
+        used = tx.devices.current_start_token(activity.app_id, card.device_id, kind)
+        verdict = tx.outbox.verdict_of(activity.activity_id, card.started_by, card.number)
+        return used == token and verdict is Verdict.ACCEPTED
+
     def was_delivered(self, tx: Transaction, activity: Activity, number: CardNumber) -> bool:
         """Whether APNs has accepted the revision that this card must end on."""
         verdict = tx.outbox.verdict_of(activity.activity_id, activity.target_of(number), number)

@@ -268,8 +268,10 @@ class CardRecords(Protocol):
     ) -> dict[DeviceId, list[Millis]]:  # fmt: skip
         """When those of the devices that have at least so many starts after `since` had them, or will have them."""
 
-    def start_again(self, activity_id: ActivityId, numbers: Sequence[CardNumber], now: Millis) -> None:
-        """These cards are being started once more."""
+    def start_again(
+        self, activity_id: ActivityId, numbers: Sequence[CardNumber], reason: str, now: Millis
+    ) -> None:  # fmt: skip
+        """These cards are being started once more, and why."""
 
     def without_token(self, activity_id: ActivityId, first: CardNumber, last: CardNumber) -> list[SilentCard]:
         """The cards from `first` to `last` that are starting, listen on no channel, and have no token; by number."""

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from skerry.delivery.framing import BEFORE_REPEAT
 from skerry.delivery.ports import Transaction
 from skerry.delivery.settled import tell_if_settled
 from skerry.domain.card import NO_ANSWER, Card, CardStatus, lose_token, refuse_start
@@ -87,8 +88,7 @@ class Settlement:
         for number in accepted:
             board[number - chunk.first] = _ACCEPTED
         for number, why in (refused or {}).items():
-            board[number - chunk.first] = Verdict.REJECTED
-            self._refuse_unwritten(tx, chunk, revision, number, why, now)
+            board[number - chunk.first] = self._refuse_unwritten(tx, chunk, revision, number, why, now)
         delays: dict[CardNumber, float] = {}
         for answer in answers:
             verdict, delay = self._judge(tx, chunk, revision, answer, now)
@@ -117,14 +117,26 @@ class Settlement:
         return now - chunk.created_at > self._policy.max_age * 1000
 
     def give_up(self, tx: Transaction, chunk: Chunk, now: Millis) -> Chunk:
-        """Nothing more is sent of this chunk; its starts never came to be."""
+        """Nothing more is sent of this chunk; its starts never came to be, but for those that were to be repeated."""
         board = bytearray(chunk.verdicts)
+        repeated = self._repeated(tx, chunk)
         for number in chunk.open_numbers:
-            board[number - chunk.first] = Verdict.NOT_PROCESSED
-        self.come_too_late(tx, chunk, chunk.open_numbers, now)
+            board[number - chunk.first] = repeated.get(number, Verdict.NOT_PROCESSED)
+        self.come_too_late(tx, chunk, [number for number in chunk.open_numbers if number not in repeated], now)
         settled = replace(chunk, verdicts=bytes(board), state=ChunkState.SETTLED)
         self._save(tx, settled, now)
         return settled
+
+    def _repeated(self, tx: Transaction, chunk: Chunk) -> dict[CardNumber, Verdict]:
+        """The cards of a start that was to be sent again, and what is known of the one before."""
+        if not chunk.attempt or chunk.is_broadcast:
+            return {}
+        cards = [tx.activities.card(chunk.activity_id, number) for number in chunk.open_numbers]
+        return {
+            card.number: BEFORE_REPEAT[card.reason]
+            for card in cards
+            if card is not None and card.status is CardStatus.STARTING and card.reason in BEFORE_REPEAT
+        }
 
     def come_too_late(self, tx: Transaction, chunk: Chunk, numbers: Iterable[CardNumber], now: Millis) -> None:
         """These cards of a start are not started any more."""
@@ -159,9 +171,11 @@ class Settlement:
                 continue
             elif self._resend and card.reason != NO_ANSWER:
                 board[place] = Verdict.RETRY
-                tx.activities.save_card(replace(card, reason=NO_ANSWER))
-            else:
+                tx.activities.start_again(chunk.activity_id, [number], NO_ANSWER, now)
+            elif self._resend:
                 _save_fate(tx, chunk.app_id, card, refuse_start(card, NO_ANSWER, now), now)
+            else:  # without a time of closing: nothing else may start it again while it may run
+                _save_fate(tx, chunk.app_id, card, replace(card, status=CardStatus.LOST, reason=NO_ANSWER), now)
         resent = Verdict.RETRY in board
         if resent:
             chunk = replace(chunk, state=ChunkState.READY, due_at=now, attempt=chunk.attempt + 1)
@@ -202,8 +216,7 @@ class Settlement:
         dead = treatment.cure is Cure.DROP_TOKEN
         if dead and revision.kind is RevisionKind.START and self._has_another(tx, chunk, revision, one, rejected, now):
             return Verdict.RETRY, 0.0
-        self._refuse(tx, chunk, revision, one, rejected, now, dead=dead)
-        return Verdict.REJECTED, None
+        return self._refuse(tx, chunk, revision, one, rejected, now, dead=dead), None
 
     def _has_another(
         self, tx: Transaction, chunk: Chunk, revision: Revision, one: Recipient, rejected: Rejected, now: Millis
@@ -222,11 +235,29 @@ class Settlement:
 
     def _refuse_unwritten(
         self, tx: Transaction, chunk: Chunk, revision: Revision, number: CardNumber, why: str, now: Millis
-    ) -> None:
+    ) -> Verdict:
         tx.rejections.add(chunk.activity_id, revision.number, number, Rejected(_NEVER_SENT, why), now)
         card = tx.activities.card(chunk.activity_id, number)
         if card is not None and revision.kind is RevisionKind.START:
+            return self._refuse_start(tx, chunk, card, why, now)
+        return Verdict.REJECTED
+
+    def _refuse_start(self, tx: Transaction, chunk: Chunk, card: Card, why: str, now: Millis) -> Verdict:
+        """Nothing comes of a start. Where it was the repeat of one in doubt, that one is in doubt as before.
+
+        A dead start token is a sign that the start may have come: phones often get a new one with it (apple.md 4.6).
+        So the repeat is not spent; it waits for the token, and whatever else the device says with it, as it did before.
+        """
+        if card.status is not CardStatus.STARTING or card.reason not in BEFORE_REPEAT:
             _save_fate(tx, chunk.app_id, card, refuse_start(card, why, now), now)
+            return Verdict.REJECTED
+        if card.reason == NO_ANSWER:
+            tx.activities.save_card(replace(card, reason=None))
+            due = Millis(now + self._unknown_after)
+            tx.timers.set(TimerKind.UNKNOWN_START, chunk.activity_id, chunk.chunk_id, due)
+        else:
+            _save_fate(tx, chunk.app_id, card, replace(card, status=CardStatus.LOST), now)
+        return BEFORE_REPEAT[card.reason]
 
     def _refuse(
         self,
@@ -238,16 +269,17 @@ class Settlement:
         now: Millis,
         *,
         dead: bool,
-    ) -> None:
+    ) -> Verdict:
         tx.rejections.add(chunk.activity_id, revision.number, one.number, rejected, now)
         card = tx.activities.card(chunk.activity_id, one.number)
         if card is None or one.token is None:
-            return
+            return Verdict.REJECTED
         if revision.kind is RevisionKind.START:
-            _save_fate(tx, chunk.app_id, card, refuse_start(card, rejected.reason, now), now)
-        elif dead:
+            return self._refuse_start(tx, chunk, card, rejected.reason, now)
+        if dead:
             lost = lose_token(card, one.token, rejected.reason, rejected.invalid_since, now)
             _save_fate(tx, chunk.app_id, card, lost, now)
+        return Verdict.REJECTED
 
     def _again(self, chunk: Chunk, delay: float, otherwise: Verdict, now: Millis) -> tuple[Verdict, float | None]:
         if self.is_too_old(chunk, Millis(now + int(delay * 1000))):

@@ -85,7 +85,7 @@ class Tokenless:
                 Event(chunk.app_id, EventKind.CARD_LOST, now, chunk.activity_id, one.number, one.device_id, body)
             )
         if repeated:
-            tx.activities.start_again(chunk.activity_id, sorted(repeated), now)
+            tx.activities.start_again(chunk.activity_id, sorted(repeated), NO_TOKEN, now)
             board = bytearray(chunk.verdicts)
             for number in repeated:
                 board[number - chunk.first] = Verdict.RETRY

@@ -14,7 +14,12 @@ NO_ANSWER: Final = "NoAnswer"
 """Our word for a start that was written and never answered: of a card that still starts, the one before this."""
 
 NO_TOKEN: Final = "NoToken"  # noqa: S105 - a reason
-"""Our word for a card that was started, as far as APNs says, and whose device has never said an update token."""
+"""Our word for a card that was started, as far as APNs says, and whose device has never said an update token: of a card
+that still starts, by the start before this."""
+
+REPLACED_TOKEN: Final = "StartTokenReplaced"  # noqa: S105 - a reason
+"""Our word for a start that went to a start token which the phone had replaced before, as it has told since: APNs says
+200 to such a token, and nothing reaches the phone (apple.md 3.6)."""
 
 RUNS_FOR: Millis = Millis(8 * 3600 * 1000)
 """Apple's limit for an activity. A card that was not heard of for longer runs no more: iOS need not wake its app to
@@ -69,11 +74,13 @@ class Card:
     """When it was over; of a live or renewed one: when a close was said that may be its own or its successor's."""
     reason: str | None = None
     """Why it is over, in the words of Apple's reason or ours; while it starts, why it is being started again."""
+    started_late: bool = False
+    """Its newest start was to go out later than the card was made: it waited, or is a repeat of one in doubt."""
 
     @property
     def awaits_token(self) -> bool:
         """It may be on the phone, and its first token may still come: also where it was given up for want of one."""
-        given_up = self.status is CardStatus.LOST and self.reason == NO_TOKEN
+        given_up = self.status is CardStatus.LOST and self.reason in (NO_ANSWER, NO_TOKEN)
         return self.status is CardStatus.STARTING or given_up
 
 
@@ -106,14 +113,15 @@ def report_token(card: Card, token: str, time: Millis, now: Millis) -> tuple[Car
     A closed card opens again only for a report that is later than its close: an app that re-observes its activities
     says their tokens again, and events may arrive in any order. A lost one was never closed on the phone: its first
     token says that it is there after all, whenever that comes, and so does one that is newer than the dead one, though
-    the phone got it before APNs told us.
+    the phone got it before APNs told us. Where a start in doubt was repeated the phone may have two cards: after the
+    end of the one, another token from before its close may be the other's, which the end has yet to reach.
     """
     if card.status in (CardStatus.LIVE, CardStatus.RENEWED) and card.token == token:
         return card, TokenReport.REPEATED
     if card.token_time is not None and time < card.token_time:
         return card, TokenReport.STALE
     known = card.token_time if card.status is CardStatus.LOST else card.closed_at
-    if known is not None and card.status.is_over and time <= known:
+    if known is not None and card.status.is_over and time <= known and not _may_be_twins(card, time):
         return card, TokenReport.STALE
     if card.status is CardStatus.MOVED:
         return card, TokenReport.STALE
@@ -130,6 +138,12 @@ def report_token(card: Card, token: str, time: Millis, now: Millis) -> tuple[Car
         ),
         outcome,
     )
+
+
+def _may_be_twins(card: Card, time: Millis) -> bool:
+    """Whether a token of that time may be of another card than the one that has ended."""
+    ended = card.status is CardStatus.ENDED and card.started_late
+    return ended and card.token_time is not None and time > card.token_time
 
 
 def close(card: Card, time: Millis, *, activity_ended: bool) -> Card:
@@ -177,3 +191,13 @@ def refuse_start(card: Card, reason: str, at: Millis) -> Card:
     if card.status is not CardStatus.STARTING:
         return card
     return replace(card, status=CardStatus.LOST, closed_at=at, reason=reason)
+
+
+def miss_start(card: Card, at: Millis) -> Card:
+    """The start went to a token that the phone had replaced by then: the card never came to be.
+
+    One without a token that is live was started on a channel.
+    """
+    if card.token is not None or card.status not in (CardStatus.STARTING, CardStatus.LIVE):
+        return card
+    return replace(card, status=CardStatus.LOST, closed_at=at, reason=REPLACED_TOKEN)

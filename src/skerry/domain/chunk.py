@@ -133,6 +133,8 @@ class Recipient(Struct, frozen=True, gc=False, array_like=True):
     """Understands `input-push-token` and channels: iOS 18 and later. Told of starts alone, as is the next."""
     held: bool = False
     """Its start had to wait for the device's budget."""
+    repeated_for: str | None = None
+    """Why it is being started again, though the start before may have brought it to the phone."""
 
 
 @dataclass(frozen=True, slots=True)

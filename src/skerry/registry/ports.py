@@ -130,6 +130,9 @@ class CardEvents(Protocol[TxT_contra]):
     """What the activities room does with events, within the same transaction."""
 
     def on_update_token(self, tx: TxT_contra, device: Device, event: DeviceEvent, now: Millis) -> str: ...
+    def on_replaced_start_token(
+        self, tx: TxT_contra, device: Device, token: str, since: Millis, now: Millis
+    ) -> None: ...  # fmt: skip
     def on_close(self, tx: TxT_contra, device: Device, event: DeviceEvent, now: Millis) -> str: ...
     def on_reachable(self, tx: TxT_contra, device: Device, now: Millis) -> None: ...
     def expecting(

@@ -140,6 +140,10 @@ class Reports(Generic[TxT]):
         tx.devices.save_start_token(
             device.app_id, StartToken(device.device_id, kind, token, token_time=event.time, registered_at=now)
         )
+        if known is not None and known.token != token:
+            # By how much our clock is ahead of the phone's the report of the one before tells: by no more than it took.
+            since = Millis(event.time + max(0, known.registered_at - known.token_time))
+            self._cards.on_replaced_start_token(tx, device, token, since, now)
         body = {"attributes_type": kind} if kind else {}
         tx.events.add(Event(device.app_id, EventKind.START_TOKEN_REPORTED, now, device_id=device.device_id, body=body))
         return ACCEPTED

@@ -16,7 +16,8 @@ from skerry.domain.ids import ActivityId, AppId, CardNumber, DeviceId, Millis, R
 
 _COLUMNS = """
     cards.activity_id, cards.number, cards.device_id, cards.status, cards.started_by, cards.created_at, cards.token,
-    cards.token_time, cards.registered_at, cards.closed_at, cards.reason
+    cards.token_time, cards.registered_at, cards.closed_at, cards.reason,
+    coalesce(cards.starts_at > cards.created_at, 0)
 """
 
 ADD = """
@@ -61,7 +62,7 @@ BEFORE = f"""
 # `Card.awaits_token`, held against it by a test.
 AWAITS_TOKEN = f"""
     (cards.status = {int(CardStatus.STARTING)}
-        OR (cards.status = {int(CardStatus.LOST)} AND cards.reason = '{NO_TOKEN}'))
+        OR (cards.status = {int(CardStatus.LOST)} AND cards.reason IN ('{NO_ANSWER}', '{NO_TOKEN}')))
 """
 
 AWAITING_BEFORE_LISTENER = f"""
@@ -122,7 +123,8 @@ STARTS_OF = """
 """
 
 START_AGAIN = """
-    UPDATE cards SET starts_at = ?3 WHERE activity_id = ?1 AND number IN (SELECT value FROM json_each(?2))
+    UPDATE cards SET starts_at = ?3, reason = ?4
+    WHERE activity_id = ?1 AND number IN (SELECT value FROM json_each(?2))
 """
 
 LISTEN = f"""
@@ -136,11 +138,15 @@ UNLISTEN = """
     UPDATE cards SET on_channel = 0 WHERE activity_id = ?1 AND number IN (SELECT value FROM json_each(?2))
 """
 
-# Numbers rise with time: the oldest card is the lowest.
+# Numbers rise with time: the oldest card is the lowest. One whose device starts a newer one is being renewed already.
 AGED = f"""
     SELECT number, device_id FROM cards
-    WHERE activity_id = ? AND number > ? AND status = {int(CardStatus.LIVE)} AND created_at <= ? AND closed_at IS NULL
-    ORDER BY number LIMIT ?
+    WHERE activity_id = ?1 AND number > ?2 AND status = {int(CardStatus.LIVE)} AND created_at <= ?3
+      AND closed_at IS NULL AND NOT EXISTS (
+        SELECT 1 FROM cards AS newer INDEXED BY ix_cards_device_id
+        WHERE newer.device_id = cards.device_id AND newer.activity_id = ?1 AND newer.number > cards.number
+          AND newer.status IN ({int(CardStatus.STARTING)}, {int(CardStatus.LIVE)}))
+    ORDER BY number LIMIT ?4
 """
 
 OLDEST = f"""
@@ -193,13 +199,14 @@ SWIPED_ON = f"""
     WHERE cards.status = {int(CardStatus.DISMISSED)} AND cards.closed_at >= ?
 """
 
-# A start whose answer was lost and that was given up is worth another try: nobody has said that it cannot be.
+# A start whose answer was lost, and that of its repeat too, is worth another try: nobody has said that it cannot be.
+# One that may not be repeated has no time of closing: for all we know its card runs.
 STARTABLE_AGAIN = f"""
     SELECT 1 FROM cards INDEXED BY ix_cards_gone
     WHERE cards.activity_id = ?1 AND cards.number >= ?2
       AND (cards.status = {int(CardStatus.DISMISSED)}
         OR (cards.status = {int(CardStatus.LOST)} AND cards.reason = '{NO_ANSWER}'))
-      AND (cards.status = {int(CardStatus.LOST)} OR cards.closed_at < ?3)
+      AND iif(cards.status = {int(CardStatus.LOST)}, cards.closed_at IS NOT NULL, cards.closed_at < ?3)
       AND NOT EXISTS (
         SELECT 1 FROM cards AS later INDEXED BY ix_cards_device_id
         WHERE later.device_id = cards.device_id AND later.activity_id = ?1 AND later.number > cards.number)
@@ -308,7 +315,7 @@ class CardRecords:
     def aged(
         self, activity_id: ActivityId, above: CardNumber, until: Millis, limit: int
     ) -> list[tuple[CardNumber, DeviceId]]:
-        """Live cards numbered above `above` that were made until then, the oldest first."""
+        """Live cards numbered above `above` that were made until then and have no successor, the oldest first."""
         rows = self._connection.execute(AGED, (activity_id, above, until, limit)).fetchall()
         return [(CardNumber(number), DeviceId(device_id)) for number, device_id in rows]
 
@@ -366,9 +373,11 @@ class CardRecords:
             found.setdefault(device_id, []).append(starts_at)
         return found
 
-    def start_again(self, activity_id: ActivityId, numbers: Sequence[CardNumber], now: Millis) -> None:
-        """These cards are being started once more."""
-        self._connection.execute(START_AGAIN, (activity_id, _json(numbers), now))
+    def start_again(
+        self, activity_id: ActivityId, numbers: Sequence[CardNumber], reason: str, now: Millis
+    ) -> None:  # fmt: skip
+        """These cards are being started once more, and why."""
+        self._connection.execute(START_AGAIN, (activity_id, _json(numbers), now, reason))
 
     def without_token(self, activity_id: ActivityId, first: CardNumber, last: CardNumber) -> list[SilentCard]:
         """The cards from `first` to `last` that are starting, listen on no channel, and have no token; by number."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from skerry.domain.card import CardStatus
 from skerry.domain.chunk import Recipient
 from skerry.domain.ids import CardNumber
 from skerry.domain.personal import Person
@@ -30,7 +31,8 @@ _DEVICE = """
 START_RECIPIENTS = f"""
     SELECT json_group_array(json_array(
         cards.number, cards.device_id, cards.status, coalesce(typed.token, untyped.token), {_DEVICE},
-        {_MODERN}, coalesce(cards.starts_at > cards.created_at, 0)))
+        {_MODERN}, coalesce(cards.starts_at > cards.created_at, 0),
+        iif(cards.status = {int(CardStatus.STARTING)}, cards.reason, NULL)))
     FROM cards
     LEFT JOIN devices ON devices.device_id = cards.device_id
     LEFT JOIN start_tokens AS typed

@@ -69,6 +69,8 @@ _COUNTED = f"""
 
 _NEWEST = "(activities.newest, activities.newest_state, activities.end_revision)"
 
+# A chunk that a timer names stays until its time: SQLite gives the highest id again once it is free, and the timer
+# would take another chunk's starts for those that it was set for.
 SETTLED_CHUNKS = f"""
     DELETE FROM chunks WHERE chunk_id IN (
         SELECT chunks.chunk_id
@@ -79,6 +81,10 @@ SETTLED_CHUNKS = f"""
           AND chunks.state = {int(ChunkState.SETTLED)} AND chunks.settled_at < :settled_before
           AND chunks.revision NOT IN {_NEWEST}
           AND ({_COUNTED}) IS NOT TRUE
+          AND NOT EXISTS (
+            SELECT 1 FROM timers
+            WHERE timers.kind IN ({int(TimerKind.UNKNOWN_START)}, {int(TimerKind.NO_TOKEN)})
+              AND timers.activity_id = chunks.activity_id AND timers.subject = chunks.chunk_id)
         LIMIT :limit)
 """
 
