@@ -94,6 +94,7 @@ async def test_a_renewal_that_a_dead_start_token_refused_is_made_up_for_when_the
         (phone, *_) = service.world.add_phones(3)
         await service.quiet()
         await service.desired.put(service.app_id, wish(0, routing))
+        await service.quiet()
         await service.pass_time(7 * 3600)
         phone.policy = ReportPolicy(start_token=ReportRule(delay_s=2_500.0))
         service.world.act(phone.id, lambda one, now: one.rotate_start_token(now))
@@ -102,9 +103,12 @@ async def test_a_renewal_that_a_dead_start_token_refused_is_made_up_for_when_the
         for _ in range(41):
             await service.pass_time(60.0)
         assert [card.group_id for card in phone.cards if card.status in VISIBLE] == ["shift"]
-        assert visible(service) == {"phone-1": 1, "phone-2": 1, "phone-3": 1}
         for _ in range(75):
             await service.pass_time(60.0)
+        await service.desired.put(service.app_id, wish(1, routing))
+        await service.pass_time(2.0)
+        running = [card for one in service.world.phones.values() for card in one.cards if card.is_running]
+        assert {card.content_state for card in running if card.group_id == "shift"} == {b'{"step":1}'}
         assert visible(service) == {"phone-1": 1, "phone-2": 1, "phone-3": 1}
 
 

@@ -20,7 +20,7 @@ from skerry.domain.activity import End
 from skerry.domain.audience import Audience
 from skerry.domain.card import NO_ANSWER
 from skerry.domain.chunk import CHANNEL
-from skerry.domain.desired import Desired, Policies, Priority, Routing, Swipe
+from skerry.domain.desired import Desired, NoToken, Policies, Priority, Routing, Swipe
 from skerry.domain.errors import OutdatedError
 from skerry.domain.ids import CardNumber, GroupId, Millis, RevisionNumber, Seconds
 from skerry.simulator.phone.card import Card
@@ -38,6 +38,8 @@ COMMANDS = 14
 MOST_PHONES = 5
 SWIPED_FOR = 300_000
 """Milliseconds that a swipe counts where the policy sets a time."""
+PATIENT_TURNS = 40
+"""Looks for a start in flight, before the service dies all the same."""
 PATIENCE = 290.0
 """Seconds within which a phone must say its token, or its start may be repeated: the service's time, and a margin."""
 
@@ -58,6 +60,8 @@ class History:
         self.skewed = skewed
         names = ["match", "order"] if self.dice.random() < 0.3 else ["match"]
         self.models = [ReferenceModel(GroupId(name), self._policies(skewed=skewed)) for name in names]
+        self.erased: set[str] = set()
+        """Phones of whom everything was erased: what they show is nobody's any more."""
         self.mute: set[str] = set()
         """Phones that never say an update token."""
         self.late: set[str] = set()
@@ -97,7 +101,8 @@ class History:
             await self.service.pass_time(60.0 * minutes)
         for model in self.models:
             for phone in self.world.phones.values():
-                await self._look_at(phone, model)
+                if phone.id not in self.erased:
+                    await self._look_at(phone, model)
 
     # What happens
 
@@ -109,11 +114,13 @@ class History:
             swipe_for=Millis(SWIPED_FOR if swipe is Swipe.AFTER else 0),
             routing=self.dice.choice([Routing.TOKENS, Routing.CHANNEL]),
             renew=self.lasting,
+            no_token=self.dice.choice([None, NoToken.WAIT, NoToken.LOST, NoToken.AGAIN]),
+            no_token_after=self.dice.choice([None, Millis(600_000)]),
         )
 
     def _buy_phone(self) -> None:
         delay = self.dice.choice([0.0, 0.0, 2.0, 45.0, 120.0, 1_000.0])
-        times = self.dice.choice([1, 1, 1, 1, 1, 1, 2, 2, 3, 0])
+        times = self.dice.choice([1] * 10 + [2] * 4 + [3] * 3 + [0])
         policy = ReportPolicy(
             start_token=ReportRule(delay_s=self.dice.choice([0.0, 0.0, 5.0])),
             update_token=ReportRule(delay_s=delay, times=times),
@@ -129,9 +136,10 @@ class History:
         self.log.append(f"{phone.id}: iOS {version}, token {delay:.0f} s late, {times} times")
 
     async def _command(self) -> None:
-        weights: dict[Callable[[], Awaitable[None]], int] = {
+        weights: dict[Callable[[], Awaitable[None]], float] = {
             self._put: 7, self._end: 1, self._swipe: 2, self._rotate: 2, self._relaunch: 1, self._crash: 2,
             self._wait: 4, self._fault: 2, self._join: 1, self._say_it_late: 1,
+            self._begin_and_die: 1, self._erase: 0.3,
         }  # fmt: skip
         command = self.dice.choices(list(weights), list(weights.values()))[0]
         self.log.append(command.__name__)
@@ -140,8 +148,8 @@ class History:
         if self.dice.random() < 0.4:
             await self.service.quiet()
 
-    async def _put(self) -> None:
-        model = self.dice.choice(self.models)
+    async def _put(self, model: ReferenceModel | None = None) -> None:
+        model = model or self.dice.choice(self.models)
         model.put(self.world.clock.now(), alerts=self.dice.random() < 0.3)
         priority, important = self.dice.choice(list(Priority)), self.dice.random() < 0.2
         desired = replace(self._desired(model), priority=priority, important=important)
@@ -161,10 +169,10 @@ class History:
                     self.service.app_id, replace(desired, state=b'{"n":-1}', version=model.state - 1)
                 )
 
-    async def _end(self) -> None:
+    async def _end(self, model: ReferenceModel | None = None) -> None:
         if self.skewed:
             return  # of which run a late token is, only clocks that agree can say
-        model = self.dice.choice(self.models)
+        model = model or self.dice.choice(self.models)
         model.end()
         # A card that lingers is closed once more when it leaves, hours later, and a close does not say which it is of.
         dismissal = Seconds(0) if self.lasting else self.dice.choice([None, Seconds(0)])
@@ -228,6 +236,30 @@ class History:
             await asyncio.sleep(0)
         await self._restart()
 
+    async def _begin_and_die(self) -> None:
+        """A run begins, often right after the one before, and the service dies with starts in flight."""
+        model = self.dice.choice(self.models)
+        if model.running and self.dice.random() < 0.5:
+            await self._end(model)
+        if self.dice.random() < 0.5:
+            self.world.advance(self.dice.choice([0.3, 5.0, 60.0]))
+            await self.service.quiet()
+        await self._put(model)
+        for _ in range(PATIENT_TURNS):
+            if await self.service.store.read(_starts_in_flight):
+                break
+        for _ in range(self.dice.randint(0, 6)):
+            await asyncio.sleep(0)
+        await self._restart()
+
+    async def _erase(self) -> None:
+        """Somebody wants to be forgotten, and may be a user again with the app's next word."""
+        phone = self.dice.choice(list(self.world.phones.values()))
+        if phone.user is None or len(self.world.phones) == len(self.erased) + 1:
+            return
+        self.erased.add(phone.id)
+        await self.service.registry.erase_users(self.service.app_id, [phone.user])
+
     async def _restart(self) -> None:
         await self.service.crash()
         for installation, attributes in await self.service.store.read(_starts_in_flight):
@@ -288,7 +320,7 @@ class History:
         Raises:
             AssertionError: with the history and what the phone did.
         """
-        said = await self.service.store.read(lambda tx: self._said(tx, phone, model))
+        said = await self.service.store.read(lambda tx: self._said(tx, phone, model, card))
         cause = self._cause(phone, model, card, what, said)
         told = [f"{one.event} {one.timestamp} {one.verdict} {one.why}" for one in phone.log.records]
         story = "\n".join([*self.log, *told, str(said)])
@@ -310,14 +342,14 @@ class History:
             return self._cause_of_none(phone, starts, said)
         running = [one for one in phone.cards if one.is_running and one.group_id == model.group]
         mingled = what in (UNENDED, OUTDATED) and (phone.id, model.group) in self.mingled
-        if len(running) > 1 and (mingled or (phone.id, model.group) in self.unsaid):
+        if mingled or (len(running) > 1 and (phone.id, model.group) in self.unsaid):
             return "its token passed for the other card's" if mingled else "its token had died, and the next came late"
         if what in (TWICE, RETURNED):
-            # Where it may not be repeated, it is only after a new word of the backend, once it has been given up.
-            first = next(one for one in phone.cards if one.group_id == model.group and _run_of(one) == model.run)
-            again = self.service.resend_unknown_starts or model.said_at > first.started_at + PATIENCE
-            waited = card.started_at >= first.started_at + PATIENCE
-            doubled = starts[Fate.DONE] and phone.id in self.late and first.channel is None and again and waited
+            cards = [one for one in phone.cards if one.group_id == model.group and _run_of(one) == model.run]
+            first, *others = sorted(self.apple.sent_at[one.id] for one in cards)
+            again = self.service.resend_unknown_starts
+            waited = any(one >= first + PATIENCE for one in others)
+            doubled = starts[Fate.DONE] and phone.id in self.late and cards[0].channel is None and again and waited
             return "its start was repeated, for want of an answer and a token" if doubled else None
         if card.channel is None and phone.id in self.mute:
             return "it has never said its token"
@@ -343,16 +375,19 @@ class History:
         cards = [card for card in phone.cards if card.group_id == model.group]
         return any(card.started_at >= model.began.get(_run_of(card) + 1, card.started_at + 1) for card in cards)
 
-    def _said(self, tx: SqliteTransaction, phone: Phone, model: ReferenceModel) -> dict[str, Any]:
-        """What the service knows of the phone's newest card."""
+    def _said(
+        self, tx: SqliteTransaction, phone: Phone, model: ReferenceModel, shown: Card | None
+    ) -> dict[str, Any]:  # fmt: skip
+        """What the service knows of a card of the phone, or else of the newest one."""
         activity = tx.activities.by_group(self.service.app_id, model.group)
         assert phone.installation is not None
         device = tx.devices.find(self.service.app_id, phone.installation.id)
-        card = (
-            None
-            if activity is None or device is None
-            else tx.activities.newest_card(activity.activity_id, device.device_id)
-        )
+        card = None
+        if activity is not None and device is not None:
+            place = activity.activity_id, device.device_id
+            token = None if shown is None else shown.update_token
+            held = None if token is None else tx.activities.holding(*place, token)
+            card = held or tx.activities.newest_card(*place)
         if activity is None or card is None:
             return {"reason": "", "listens": False, "start": "", "target": "", "broadcast": ""}
 

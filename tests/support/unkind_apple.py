@@ -49,6 +49,8 @@ class UnkindApple(Apple):
         self.rate = 0.0
         self.starts: Counter[tuple[Fate, str, Run]] = Counter()
         """What became of starts, by phone."""
+        self.sent_at: dict[str | None, float] = {}
+        """When the starts were that have become cards; some were late."""
         self.changes: Counter[tuple[Fate, str]] = Counter()
         """And of updates and ends, by token or channel."""
 
@@ -66,8 +68,11 @@ class UnkindApple(Apple):
         super().arrive(delivery)
         phone = self.world.holder(delivery.environment, delivery.token)
         aps = json.loads(delivery.body)["aps"]
-        if phone is not None and aps["event"] == "start" and phone.log.records[-1].verdict is Verdict.ROTATED_TOKEN:
-            self.starts[Fate.ASTRAY, phone.id, _run(aps["attributes"])] += 1
+        if phone is not None and aps["event"] == "start":
+            shown = phone.log.records[-1]
+            self.sent_at[shown.card_id] = delivery.accepted_at
+            if shown.verdict is Verdict.ROTATED_TOKEN:
+                self.starts[Fate.ASTRAY, phone.id, _run(aps["attributes"])] += 1
 
     def forget_start(self, phone: str, attributes: bytes) -> None:
         """The service has died with this start on its way; whether it has arrived, the phone shows."""

@@ -172,10 +172,12 @@ LISTENS = f"""
     WHERE activity_id = ? AND number >= ? AND status = {int(CardStatus.LIVE)} AND on_channel AND created_at < ? LIMIT 1
 """
 
+# One that is being started on a channel counts as live: it reports no token, and ends with the channel's broadcast.
 OLDER_OPEN = f"""
     SELECT {_COLUMNS} FROM cards INDEXED BY ix_cards_device_id
     WHERE device_id = ? AND activity_id = ? AND number < ?
-      AND status IN ({int(CardStatus.RENEWED)}, {int(CardStatus.LIVE)}) AND closed_at IS NULL
+      AND (status IN ({int(CardStatus.RENEWED)}, {int(CardStatus.LIVE)})
+        OR (status = {int(CardStatus.STARTING)} AND on_channel)) AND closed_at IS NULL
     ORDER BY number LIMIT 1
 """
 
