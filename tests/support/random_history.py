@@ -19,6 +19,7 @@ from virtual_world import VirtualService
 from skerry.domain.activity import End
 from skerry.domain.audience import Audience
 from skerry.domain.card import NO_ANSWER
+from skerry.domain.card import Card as StoredCard
 from skerry.domain.chunk import CHANNEL
 from skerry.domain.desired import Desired, NoToken, Policies, Priority, Routing, Swipe
 from skerry.domain.errors import OutdatedError
@@ -344,18 +345,25 @@ class History:
         mingled = what in (UNENDED, OUTDATED) and (phone.id, model.group) in self.mingled
         if mingled or (len(running) > 1 and (phone.id, model.group) in self.unsaid):
             return "its token passed for the other card's" if mingled else "its token had died, and the next came late"
-        if what in (TWICE, RETURNED):
-            cards = [one for one in phone.cards if one.group_id == model.group and _run_of(one) == model.run]
-            first, *others = sorted(self.apple.sent_at[one.id] for one in cards)
-            again = self.service.resend_unknown_starts
-            waited = any(one >= first + PATIENCE for one in others)
-            doubled = starts[Fate.DONE] and phone.id in self.late and cards[0].channel is None and again and waited
+        doubled = starts[Fate.DONE] and phone.id in self.late and self._was_repeated(phone, card, what)
+        if doubled or what in (TWICE, RETURNED):
             return "its start was repeated, for want of an answer and a token" if doubled else None
         if card.channel is None and phone.id in self.mute:
             return "it has never said its token"
         lost = self.apple.changes[Fate.LOST, card.channel or card.update_token or ""]
         unheard = lost and "UNKNOWN" in (said["target"], said["broadcast"])
         return "a push was lost, and given up after three attempts" if unheard else None
+
+    def _was_repeated(self, phone: Phone, card: Card, what: str) -> bool:
+        """Whether the run has two cards on the phone, as a start in doubt was repeated, and this may be one too many.
+
+        Only one of them is ever updated, and ended: the one whose token came last (docs, "How an activity lives").
+        """
+        cards = [one for one in phone.cards if (one.group_id, _run_of(one)) == (card.group_id, _run_of(card))]
+        first, *others = sorted(self.apple.sent_at[one.id] for one in cards)
+        waited = any(one >= first + PATIENCE for one in others)
+        overtaken = what in (TWICE, RETURNED) or (what == UNENDED and self.apple.sent_at[card.id] == first)
+        return self.service.resend_unknown_starts and card.channel is None and waited and overtaken
 
     def _cause_of_none(self, phone: Phone, starts: dict[Fate, int], said: dict[str, Any]) -> str | None:
         # The repeat of a lost start may be lost as well; on a channel nobody could tell, so there is none.
@@ -385,9 +393,9 @@ class History:
         card = None
         if activity is not None and device is not None:
             place = activity.activity_id, device.device_id
-            token = None if shown is None else shown.update_token
-            held = None if token is None else tx.activities.holding(*place, token)
-            card = held or tx.activities.newest_card(*place)
+            card = tx.activities.newest_card(*place)
+            while card is not None and shown is not None and _run_started(tx, card) > _run_of(shown):
+                card = tx.activities.card_before(*place, card.number, card.created_at)
         if activity is None or card is None:
             return {"reason": "", "listens": False, "start": "", "target": "", "broadcast": ""}
 
@@ -414,6 +422,12 @@ def _is(phone: Phone, installation: str) -> bool:
 
 def _run_of(card: Card) -> int:
     return int(json.loads(card.attributes)["run"])
+
+
+def _run_started(tx: SqliteTransaction, card: StoredCard) -> int:
+    """Of which run a card is, as its start says; one that the service has not started is of any."""
+    start = tx.activities.revision(card.activity_id, card.started_by)
+    return 0 if start is None or start.attributes is None else int(json.loads(start.attributes)["run"])
 
 
 def _starts_in_flight(tx: SqliteTransaction) -> list[tuple[str, bytes]]:

@@ -585,7 +585,9 @@ def _claimed(tx: Transaction, chunk: Chunk) -> Claimed | None:
     revision = tx.activities.revision(chunk.activity_id, chunk.revision)
     if activity is None or revision is None:
         return None
-    target = activity.channel_target if chunk.is_broadcast else activity.target_of(chunk.first)
+    target = (
+        activity.channel_target_of(chunk.revision) if chunk.is_broadcast else activity.target_of(chunk.first)
+    )  # fmt: skip
     newer = tx.activities.revision(chunk.activity_id, target) if target > chunk.revision else None
     if revision.kind is RevisionKind.FAREWELL:
         newer = None  # they have seen updates that came after it was decided on, and must see it last

@@ -61,10 +61,13 @@ class Activity:
         """The newest revision that the card with this number must end on; 0: what it was started with."""
         return self.end_revision if number < self.first_card else self.newest_state
 
-    @property
-    def channel_target(self) -> RevisionNumber:
-        """The newest revision that whoever listens on the activity's channel must end on."""
-        return self.newest_state if self.phase is Phase.RUNNING else self.end_revision
+    def channel_target_of(self, revision: RevisionNumber) -> RevisionNumber:
+        """The newest revision that whoever hears this one on the activity's channel must end on.
+
+        One from before an end is for listeners of a run that is over.
+        """
+        over = self.phase is Phase.ENDED or revision < self.end_revision
+        return self.end_revision if over else self.newest_state
 
 
 @dataclass(frozen=True, slots=True)
