@@ -79,3 +79,17 @@ class ActivityMachine(RuleBasedStateMachine):
 
 
 TestActivityMachine = ActivityMachine.TestCase
+
+
+def test_what_is_heard_on_a_channel_is_held_against_the_end_of_its_own_run() -> None:
+    """An alert that waits beside its run's end must stay below that end's stamp, not below the next run's state's."""
+    now = Millis(1_790_000_000_000)
+    activity = Activity(ActivityId(1), AppId(1), now)
+    activity, alert = rules.update(activity, Update(b"{}", alert=b"{}"), now)
+    assert activity.channel_target_of(alert.number) == alert.number
+    activity, ending = rules.end(activity, End(), now)
+    assert activity.channel_target_of(alert.number) == activity.channel_target_of(ending.number) == ending.number
+    activity, begun = rules.start(activity, Start("T", b"{}", b"{}", b"{}"), now)
+    activity, newest = rules.update(activity, Update(b"{}"), now)
+    assert activity.channel_target_of(alert.number) == ending.number
+    assert activity.channel_target_of(begun.number) == activity.channel_target_of(newest.number) == newest.number
