@@ -360,10 +360,10 @@ class History:
         Only one of them is ever updated, and ended: the one whose token came last (docs, "How an activity lives").
         """
         cards = [one for one in phone.cards if (one.group_id, _run_of(one)) == (card.group_id, _run_of(card))]
-        first, *others = sorted(self.apple.sent_at[one.id] for one in cards)
-        waited = any(one >= first + PATIENCE for one in others)
-        overtaken = what in (TWICE, RETURNED) or (what == UNENDED and self.apple.sent_at[card.id] == first)
-        return self.service.resend_unknown_starts and card.channel is None and waited and overtaken
+        first, *others = sorted(cards, key=lambda one: self.apple.sent_at[one.id])
+        waited = any(self.apple.sent_at[one.id] >= self.apple.sent_at[first.id] + PATIENCE for one in others)
+        overtaken = what in (TWICE, RETURNED) or (what == UNENDED and card is first)
+        return self.service.resend_unknown_starts and first.channel is None and waited and overtaken
 
     def _cause_of_none(self, phone: Phone, starts: dict[Fate, int], said: dict[str, Any]) -> str | None:
         # The repeat of a lost start may be lost as well; on a channel nobody could tell, so there is none.
