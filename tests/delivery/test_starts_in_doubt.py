@@ -11,10 +11,11 @@ from virtual_world import FINE, Apple, Directory, Mishap, VirtualService, steppe
 from skerry.domain.activity import End
 from skerry.domain.audience import Audience
 from skerry.domain.desired import Desired, Policies, Routing, Swipe
+from skerry.domain.device import DeviceEventKind
 from skerry.domain.ids import AppId, GroupId, Millis
 from skerry.domain.push import Environment, Outcome, Outcomes, PushBatch, Rejected, Route
 from skerry.simulator.phone.card import Card
-from skerry.simulator.phone.reports import ReportPolicy, ReportRule
+from skerry.simulator.phone.reports import Report, ReportPolicy, ReportRule
 from skerry.simulator.phone.rules import PhoneRules
 
 GROUP = GroupId("match")
@@ -387,3 +388,30 @@ async def test_a_start_in_doubt_that_is_not_to_be_repeated_keeps_later_ones_from
     service.world.act(phone.id, lambda one, now: one.rotate_start_token(now))
     await pass_minutes(service, 30)
     assert [card.content_state for card in phone.cards] == [b'{"n":2}']
+
+
+async def test_a_token_that_was_first_said_by_an_app_that_started_anew_goes_back_to_the_card_it_is_of(
+    service: VirtualService,
+) -> None:
+    """It passes for the newer card's, until the first report of it says that it is older than that card."""
+    (phone,) = service.world.add_phones(1, policy=ReportPolicy(update_token=ReportRule(delay_s=100.0)))
+    await service.quiet()
+    await put(service)
+    await service.pass_time(10.0)
+    await service.desired.end(service.app_id, GROUP, End())
+    await put(service, 2)
+    await service.pass_time(10.0)
+    older, newer = phone.cards
+    assert phone.installation is not None
+    for card in (older, newer):
+        now = service.world.clock.now()
+        said = Report(phone.installation, DeviceEventKind.UPDATE_TOKEN, now, card.update_token, GROUP)
+        service.reports.append(said)
+        await service.quiet()
+        service.world.advance(1.0)
+    await put(service, 3)
+    await pass_minutes(service, 10)
+    assert [(card.content_state, card.is_running) for card in (older, newer)] == [
+        (b'{"n":1}', False),
+        (b'{"n":3}', True),
+    ]

@@ -294,7 +294,7 @@ def _is_leaving(tx: Transaction, card: Card, time: Millis) -> bool:
     if activity is None or before is None or before.number >= activity.first_card:
         return False
     end = tx.activities.revision(activity.activity_id, activity.end_revision)
-    return has_left(before, None if end is None else end.dismissal_date, time)
+    return has_left(before, None if end is None else end.dismissal_date, time, card.created_at)
 
 
 def _held(tx: Transaction, device: Device, event: DeviceEvent) -> _Place | None:

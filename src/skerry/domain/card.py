@@ -160,16 +160,19 @@ def close(card: Card, time: Millis, *, activity_ended: bool) -> Card:
     return replace(card, status=status, token=None, closed_at=time, reason=None)
 
 
-def has_left(card: Card, dismissal_date: Seconds | None, time: Millis) -> bool:
+def has_left(card: Card, dismissal_date: Seconds | None, time: Millis, next_made_at: Millis) -> bool:
     """Whether a close of that time is the second one of a card that has ended, said when it leaves the Lock Screen.
 
-    `dismissal_date`: what the end has said of it.
+    `dismissal_date`: what the end has said of it. `next_made_at`: when the device's next card was made. Where the end
+    took the card off at once, a close that is later than that is the next one's.
     """
     if card.status is not CardStatus.ENDED or card.closed_at is None:
         return False
     leaves_at = card.closed_at + LINGERS_FOR
     if dismissal_date is not None:
         leaves_at = max(card.closed_at, min(leaves_at, dismissal_date * 1000))
+    if leaves_at == card.closed_at and time >= next_made_at:
+        return False
     return abs(time - leaves_at) <= LEAVES_WITHIN
 
 
