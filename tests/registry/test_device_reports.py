@@ -38,6 +38,8 @@ class NoCards:
         self.told.append(("close", device.device_id))
         return "accepted"
 
+    def on_replaced_start_token(self, *_: object) -> None: ...
+
     def on_reachable(self, tx: SqliteTransaction, device: Device, now: Millis) -> None:
         self.told.append(("reachable", device.device_id))
 

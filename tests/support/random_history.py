@@ -24,6 +24,7 @@ from skerry.domain.chunk import CHANNEL
 from skerry.domain.desired import Desired, NoToken, Policies, Priority, Routing, Swipe
 from skerry.domain.errors import OutdatedError
 from skerry.domain.ids import CardNumber, GroupId, Millis, RevisionNumber, Seconds
+from skerry.domain.revision import RevisionKind
 from skerry.simulator.phone.card import Card
 from skerry.simulator.phone.phone import Phone
 from skerry.simulator.phone.reports import ReportPolicy, ReportRule
@@ -345,7 +346,9 @@ class History:
         mingled = what in (UNENDED, OUTDATED) and (phone.id, model.group) in self.mingled
         if mingled or (len(running) > 1 and (phone.id, model.group) in self.unsaid):
             return "its token passed for the other card's" if mingled else "its token had died, and the next came late"
-        doubled = starts[Fate.DONE] and phone.id in self.late and self._was_repeated(phone, card, what)
+        asked = model.policies.no_token is NoToken.AGAIN
+        repeatable = asked or (starts[Fate.DONE] and self.service.resend_unknown_starts)
+        doubled = repeatable and self._was_repeated(phone, card, what)
         if doubled or what in (TWICE, RETURNED):
             return "its start was repeated, for want of an answer and a token" if doubled else None
         if card.channel is None and phone.id in self.mute:
@@ -355,7 +358,7 @@ class History:
         return "a push was lost, and given up after three attempts" if unheard else None
 
     def _was_repeated(self, phone: Phone, card: Card, what: str) -> bool:
-        """Whether the run has two cards on the phone, as a start in doubt was repeated, and this may be one too many.
+        """Whether the run has had two cards on the phone, the start being repeated, and this may be one too many.
 
         Only one of them is ever updated, and ended: the one whose token came last (docs, "How an activity lives").
         """
@@ -363,7 +366,10 @@ class History:
         first, *others = sorted(cards, key=lambda one: self.apple.sent_at[one.id])
         waited = any(self.apple.sent_at[one.id] >= self.apple.sent_at[first.id] + PATIENCE for one in others)
         overtaken = what in (TWICE, RETURNED) or (what == UNENDED and card is first)
-        return self.service.resend_unknown_starts and first.channel is None and waited and overtaken
+        # Its token could not be told before the repeat: the app is slow, or the push was, and the clock has jumped.
+        told_at = first.started_at + phone.policy.update_token.delay_s
+        untold = phone.id in self.late or any(self.apple.sent_at[one.id] <= told_at for one in others)
+        return first.channel is None and waited and overtaken and untold
 
     def _cause_of_none(self, phone: Phone, starts: dict[Fate, int], said: dict[str, Any]) -> str | None:
         # The repeat of a lost start may be lost as well; on a channel nobody could tell, so there is none.
@@ -403,7 +409,14 @@ class History:
             found = tx.outbox.verdict_of(activity.activity_id, revision, number)
             return "" if found is None else found.name
 
-        target = activity.target_of(card.number)
+        # Of an older run the end that was planned for it, not the newest one.
+        planned = tx.connection.execute(
+            "SELECT max(revision) FROM chunks JOIN revisions ON revisions.activity_id = chunks.activity_id"
+            " AND revisions.number = chunks.revision AND revisions.kind = ?"
+            " WHERE chunks.activity_id = ? AND ? BETWEEN first AND last",
+            (int(RevisionKind.END), card.activity_id, card.number),
+        ).fetchone()[0]
+        target = planned or activity.target_of(card.number)
         listens = tx.connection.execute(
             "SELECT on_channel FROM cards WHERE activity_id = ? AND number = ?", (card.activity_id, card.number)
         ).fetchone()[0]
