@@ -130,7 +130,7 @@ class Recipient(Struct, frozen=True, gc=False, array_like=True):
     on_channel: bool = False
     """Was started on the activity's channel."""
     modern: bool = False
-    """Understands `input-push-token` and channels: iOS 18 and later. Told of starts alone, as is the next."""
+    """Understands `input-push-token` and channels: iOS 18 and later. Told of starts alone, as are the next two."""
     held: bool = False
     """Its start had to wait for the device's budget."""
     repeated_for: str | None = None
