@@ -240,6 +240,19 @@ async def test_the_second_close_of_an_ended_card_does_not_close_the_card_of_the_
     assert (await house.card("g", 1)).status is CardStatus.DISMISSED
 
 
+async def test_the_token_of_a_card_that_is_over_is_not_taken_for_that_of_the_next_one(house: House) -> None:
+    """An app that starts anew says all tokens it knows, at the time of saying."""
+    await house.token(1, "g")
+    await house.close(1, "g")
+    house.clock[0] += 60_000
+    await house.activities.start_bulk(APP, BulkStart(replace(GUIDE, group_id=GroupId("g")), EVERYONE))
+    house.clock[0] += 60_000
+    assert await house.token(1, "g") == "stale"
+    assert (await house.card("g", 1)).status is CardStatus.STARTING
+    assert await house.token(1, "g", "bb" * 16) == "accepted"
+    assert (await house.card("g", 1)).token == "bb" * 16
+
+
 async def test_a_token_that_rotates_before_the_end_arrived_gets_the_end(house: House) -> None:
     await house.token(1, "g")
     await house.activities.end(APP, GroupId("g"), End())

@@ -56,6 +56,8 @@ class CardEvents:
         """A card's update token. Returns `accepted`, `repeated` or `stale`."""
         if event.group_id is None or event.token is None:
             return STALE
+        if _is_of_the_past(tx, device, event.group_id, event.token):
+            return STALE
         place = _held(tx, device, event) or self._place(tx, device, event, event.group_id, now)
         card, meaning = report_token(place.card, event.token, event.time, now)
         if meaning is TokenReport.STALE:
@@ -281,6 +283,13 @@ class CardEvents:
         newest = tx.activities.revision(group.activity_id, group.target_of(card.number))
         caught_up = start is not None and newest is not None and newest.created_at < start.created_at
         return _Place(group, card, floor, caught_up and card.number >= group.first_card)
+
+
+def _is_of_the_past(tx: Transaction, device: Device, group_id: GroupId, token: str) -> bool:
+    """Whether a token is that of a card which is over and has a successor: apps that start anew say all they know."""
+    activity = tx.activities.by_group(device.app_id, group_id)
+    newest = None if activity is None else tx.activities.newest_card(activity.activity_id, device.device_id)
+    return newest is not None and tx.activities.was_held_before(newest, token)
 
 
 def _is_leaving(tx: Transaction, card: Card, time: Millis) -> bool:

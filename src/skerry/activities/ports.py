@@ -90,6 +90,9 @@ class ActivityRecords(Protocol):
     def holding(self, activity_id: ActivityId, device_id: DeviceId, token: str) -> Card | None:
         """The device's card in this activity that has this update token."""
 
+    def was_held_before(self, card: Card, token: str) -> bool:
+        """Whether a card of the same device and activity before this one had this token, and is over."""
+
     def card_before(
         self, activity_id: ActivityId, device_id: DeviceId, below: CardNumber, made_until: Millis
     ) -> Card | None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy import Engine
 
-HEAD = "0011"
+HEAD = "0012"
 """The newest migration of this release; a test holds it against `migrations/versions`."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"

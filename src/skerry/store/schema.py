@@ -339,6 +339,7 @@ cards = Table(
     Column("created_at", Integer, nullable=False),
     Column("on_channel", Integer, nullable=False, server_default=text("0")),
     Column("starts_at", Integer),  # when its newest start goes out; NULL: the app has begun it by itself
+    Column("former_token", Text),  # of a card that is over: the one that it had
     PrimaryKeyConstraint("activity_id", "number"),
     # With all that counting a device's starts needs.
     Index("ix_cards_device_id", "device_id", "activity_id", "number", "starts_at"),

@@ -36,8 +36,9 @@ ADD_MANY = f"""
 GET = f"SELECT {_COLUMNS} FROM cards WHERE activity_id = ? AND number = ?"
 
 SAVE = """
-    UPDATE cards SET status = ?, token = ?, token_time = ?, registered_at = ?, closed_at = ?, reason = ?
-    WHERE activity_id = ? AND number = ?
+    UPDATE cards SET status = ?1, token = ?2, token_time = ?3, registered_at = ?4, closed_at = ?5, reason = ?6,
+        former_token = iif(?2 IS NULL, coalesce(token, former_token), NULL)
+    WHERE activity_id = ?7 AND number = ?8
 """
 
 # Left to itself SQLite reads all cards of the activity from the last one down: there may be a million.
@@ -51,6 +52,11 @@ HOLDING = f"""
     SELECT {_COLUMNS} FROM cards INDEXED BY ix_cards_token
     WHERE token = ? AND device_id = ? AND activity_id = ? AND status <> {int(CardStatus.MOVED)}
     ORDER BY number DESC LIMIT 1
+"""
+
+HAD = """
+    SELECT 1 FROM cards INDEXED BY ix_cards_device_id
+    WHERE device_id = ? AND activity_id = ? AND number < ? AND former_token = ? LIMIT 1
 """
 
 BEFORE = f"""
@@ -290,6 +296,11 @@ class CardRecords:
         """The device's card in this activity that has this update token."""
         row = self._connection.execute(HOLDING, (token, device_id, activity_id)).fetchone()
         return None if row is None else _card(row)
+
+    def was_held_before(self, card: Card, token: str) -> bool:
+        """Whether a card of the same device and activity before this one had this token, and is over."""
+        values = (card.device_id, card.activity_id, card.number, token)
+        return self._connection.execute(HAD, values).fetchone() is not None
 
     def card_before(
         self, activity_id: ActivityId, device_id: DeviceId, below: CardNumber, made_until: Millis

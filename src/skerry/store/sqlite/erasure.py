@@ -20,7 +20,10 @@ FORGET_DEVICE = (
     "DELETE FROM start_tokens WHERE device_id = ?",
     "DELETE FROM misses WHERE device_id = ?",
     "DELETE FROM device_locations WHERE device_id = ?",
-    "UPDATE cards SET device_id = 0, token = NULL, status = 5, reason = 'Erased' WHERE device_id = ?",
+    """
+    UPDATE cards SET device_id = 0, token = NULL, former_token = NULL, status = 5, reason = 'Erased'
+    WHERE device_id = ?
+    """,
     "DELETE FROM devices WHERE device_id = ?",
 )
 
