@@ -20,6 +20,7 @@ import skerry
 from bench.service import Home, new_home
 from skerry.activities.card_events import CardEvents
 from skerry.activities.ports import Delivery
+from skerry.activities.renewal import Renewal, RenewalSettings
 from skerry.app import now, open_admin
 from skerry.delivery.planner import Planner
 from skerry.domain.device import DeviceEvent, DeviceEventKind, DeviceReport
@@ -79,7 +80,8 @@ async def populate(home: Home, group: str, cards: int) -> float:
     async with open_admin(home.settings) as admin:
         # As in the composition root: each room has its own view of the one transaction that there is.
         delivery = cast("Delivery", Planner(clock=now, wake=lambda: None))
-        registry: Registry[SqliteTransaction] = Registry(admin.store, CardEvents(delivery), clock=now)
+        events = CardEvents(delivery, Renewal(delivery, RenewalSettings()))
+        registry: Registry[SqliteTransaction] = Registry(admin.store, events, clock=now)
         for first in range(0, cards, TOGETHER):
             numbers = range(first, min(first + TOGETHER, cards))
             await asyncio.gather(*(registry.report(home.app_id, _report(number, group)) for number in numbers))
