@@ -179,7 +179,7 @@ class Apns(Section):
 
     max_connections: int = Field(32, ge=1, le=256, description="Most connections per team, key and host.")
     growth_interval_s: float = Field(
-        0.15, gt=0, description="Seconds between opening one connection and the next, while pushes wait for room."
+        0.05, gt=0, description="Seconds between opening one connection and the next, while pushes wait for room."
     )
     connect_timeout_s: float = Field(10.0, gt=0, description="Seconds until the first SETTINGS must have come.")
     ping_interval_s: float = Field(60.0, gt=0, description="Seconds of silence before a sign of life is asked for.")

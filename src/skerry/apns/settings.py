@@ -15,7 +15,7 @@ class PoolSettings:
 
     max_connections: int = 32
     """Per team, key and host."""
-    growth_interval: float = 0.15
+    growth_interval: float = 0.05
     """At least this long between the opening of one connection and the next: Apple asks for no bursts of them."""
     connect_timeout: float = 10.0
     """From the TCP handshake to the peer's first SETTINGS."""

@@ -304,6 +304,8 @@ class Chaos:
         reply = self._first_hit("reply", plan.reply, subject)
         if late is not None:
             latency = late.ms.draw(self._dice)
+        if not latency and not any((refuse, reset, silent, drop, rejection, reply)):
+            return CALM
         return Fate(
             latency_s=latency / 1000,
             refuse=refuse is not None,
@@ -357,6 +359,8 @@ class Chaos:
         subject: Subject,
         counts: Callable[[_Fault], bool] = lambda _: True,
     ) -> _Fault | None:
+        if not faults:
+            return None
         hit: _Fault | None = None
         for place, fault in enumerate(faults):
             if counts(fault) and self._hit(kind, place, fault, subject) and hit is None:

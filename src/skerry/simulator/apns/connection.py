@@ -24,6 +24,7 @@ from h2.settings import SettingCodes
 from skerry.domain.push import Environment
 from skerry.simulator.apns.desk import Desk, Exchange, Services
 from skerry.simulator.apns.fault import Subject
+from skerry.simulator.apns.http2 import StreamTurnedAway
 from skerry.simulator.apns.ledger import Ending
 from skerry.simulator.apns.paths import Listener
 from skerry.simulator.apns.reasons import counts_as_error
@@ -37,8 +38,6 @@ VIOLATION_TEXT = b"Maximum active streams violated for this endpoint."
 """What APNs says, not in JSON, to a sender that opens more streams than it may (apple.md 1.3)."""
 
 _MAX_STREAM = 2**31 - 1
-_SLICE_BYTES = 8192
-"""h2 is fed in slices, so that a read of 256 KiB does not pile up a thousand open streams in it."""
 
 
 class ApnsConnection(asyncio.Protocol):
@@ -71,7 +70,7 @@ class ApnsConnection(asyncio.Protocol):
         self._services = services
         self._registry = registry
         self._loop = asyncio.get_running_loop()
-        self._wire = Wire(services.limits.max_header_list)
+        self._wire = Wire(services.limits.max_header_list, self._turns_away)
         self._desk = Desk(number, environment, listener, address, services)
         self._limit = StreamLimit(self._initial_streams())
         self._announced_window = self._initial_window()
@@ -120,8 +119,7 @@ class ApnsConnection(asyncio.Protocol):
             self._unread += data
             return
         self._last_frame_at = self._services.clock.now()
-        view = memoryview(data)
-        if all(self._take(view[start : start + _SLICE_BYTES]) for start in range(0, len(data), _SLICE_BYTES)):
+        if self._take(memoryview(data)):
             self._wire.flush()
 
     def pause_writing(self) -> None:
@@ -250,27 +248,39 @@ class ApnsConnection(asyncio.Protocol):
     # Events
 
     def _take(self, data: memoryview) -> bool:
-        """Act on a piece of what has come; False once the connection is over."""
-        if not self._wire.open:
-            return False
-        try:
-            events = self._wire.receive(data)
-        except H2Error as error:
-            # The requests of this slice are not served.
-            self._desk.note(f"protocol error of the sender: {type(error).__name__}: {error}")
-            self.drop("eof")
-            return False
-        return self._handle(events)
-
-    def _handle(self, events: list[Event]) -> bool:
-        for event in events:
+        """Act on what has come; False once the connection is over."""
+        events = self._wire.receive(data)
+        while self._wire.open:
+            try:
+                event = next(events, None)
+            except H2Error as error:
+                self._desk.note(f"protocol error of the sender: {type(error).__name__}: {error}")
+                self.drop("eof")
+                return False
+            if event is None:
+                return True
             handler = self._handlers.get(type(event))
             if handler is not None:
                 handler(self, event)
-                if not self._wire.open:
-                    return False
-        self._wire.collect()
-        return True
+        return False
+
+    def _turns_away(self) -> bool:
+        """Whether a stream that the sender opens now is surplus, and refused before anything is made ready for it."""
+        return (
+            self._limit.falling
+            and self._last_stream is None
+            and self._services.chaos.plan.refuse_surplus
+            and self._admission() is Admission.SURPLUS
+        )
+
+    def _admission(self) -> Admission:
+        return self._limit.admit(len(self._exchanges) + self._wire.unfinished_answers)
+
+    def _on_turned_away(self, event: StreamTurnedAway) -> None:
+        exchange = Exchange(event.stream_id, event.headers)
+        self._desk.read(exchange, self._last_frame_at)
+        self._desk.close(exchange, Ending.REFUSED)
+        self._wire.refuse(event.stream_id)
 
     def _on_request(self, event: RequestReceived) -> None:
         stream = event.stream_id
@@ -278,15 +288,11 @@ class ApnsConnection(asyncio.Protocol):
         if self._last_stream is not None and stream > self._last_stream:
             self._ignore(exchange)
             return
-        admission = self._limit.admit(len(self._exchanges) + self._wire.unfinished_answers)
-        if admission is Admission.VIOLATION:
+        if self._admission() is Admission.VIOLATION:
             self._ignore(exchange)
             self.goaway(code=ErrorCodes.REFUSED_STREAM, debug=VIOLATION_TEXT)
             return
         self._exchanges[stream] = exchange
-        if admission is Admission.SURPLUS and self._services.chaos.plan.refuse_surplus:
-            self._reset(exchange, ErrorCodes.REFUSED_STREAM)
-            return
         early = self._desk.reset_at_headers(exchange)
         if early is not None:
             self._reset(exchange, early.code, twice=early.twice)
@@ -336,6 +342,7 @@ class ApnsConnection(asyncio.Protocol):
 
     _handlers: ClassVar[dict[type[Event], Callable[["ApnsConnection", Any], None]]] = {
         RequestReceived: _on_request,
+        StreamTurnedAway: _on_turned_away,
         DataReceived: _on_data,
         StreamEnded: _on_end,
         StreamReset: _on_reset,

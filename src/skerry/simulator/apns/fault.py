@@ -4,7 +4,7 @@ import math
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from skerry.simulator.apns.fields import ChaosError, Fields, shown, told
 from skerry.simulator.apns.reasons import STATUS
@@ -24,8 +24,7 @@ sender still writes is read and answered by nothing; `rst` is a TCP reset; `blac
 leaves the connection open."""
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """What a fault may choose a request or a connection by."""
 
     connection: int = 0

@@ -1,20 +1,28 @@
 """HTTP/2 framing by the `h2` library, bent where APNs does what h2 thinks a server should not."""
 
 import contextlib
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from h2.config import H2Configuration
 from h2.connection import ConnectionInputs, H2Connection, H2ConnectionStateMachine
-from h2.events import Event
-from h2.exceptions import InvalidSettingsValueError
+from h2.errors import ErrorCodes
+from h2.events import Event, RequestReceived, TrailersReceived
+from h2.exceptions import InvalidSettingsValueError, ProtocolError
 from h2.settings import SettingCodes, Settings
+from h2.stream import StreamClosedBy
+from h2.utilities import HeaderValidationFlags, validate_headers
 from hpack import Encoder, HeaderTuple
-from hyperframe.frame import SettingsFrame
+from hyperframe.exceptions import InvalidPaddingError
+from hyperframe.frame import DataFrame, Frame, HeadersFrame, RstStreamFrame, SettingsFrame, WindowUpdateFrame
 
 _UNLIMITED = 2**31 - 1
 _FRAME_HEADER_BYTES = 9
 _PING, _ACK = 0x6, 0x1
 _STREAMS_BETWEEN_SWEEPS = 512
+_REMEMBERED_HEADER_LISTS = 64
+_PLAIN_PATH = re.compile(rb"/[!-~]+")
 _ENFORCED = (
     SettingCodes.HEADER_TABLE_SIZE,
     SettingCodes.INITIAL_WINDOW_SIZE,
@@ -44,17 +52,32 @@ class _LiteralEncoder(Encoder):
         return super().encode(headers, huffman)
 
 
+@dataclass(frozen=True, slots=True)
+class StreamTurnedAway(Event):
+    """The sender has opened a stream that its owner does not take. Nothing that comes on it is listened to."""
+
+    stream_id: int
+    headers: list[tuple[bytes, bytes]]
+
+
 class ServerFraming(H2Connection):
     """An h2 server connection that leaves the limit of streams, GOAWAY and SETTINGS to its owner.
 
     Args:
         max_header_list: bytes of a header list (RFC 9113 6.5.2), enforced from the first request on.
+        turns_away: whether a stream that is opened now is refused. Nothing is made ready for it then: what a sender
+            loses by a falling limit costs the server as little as can be.
     """
 
-    def __init__(self, max_header_list: int) -> None:
+    def __init__(self, max_header_list: int, turns_away: Callable[[], bool]) -> None:
         # Outbound headers are our own and known to be well-formed; checking them costs a tenth of an answer.
         super().__init__(
-            H2Configuration(client_side=False, validate_outbound_headers=False, normalize_outbound_headers=False)
+            H2Configuration(
+                client_side=False,
+                validate_outbound_headers=False,
+                normalize_outbound_headers=False,
+                validate_inbound_headers=False,  # `_check` does it
+            )
         )
         self.encoder = _LiteralEncoder()
         self.state_machine = _OutlivesGoaway()
@@ -68,6 +91,78 @@ class ServerFraming(H2Connection):
         self.decoder.max_header_list_size = max_header_list
         self._announced = {code: self.local_settings[code] for code in _ENFORCED}
         self._streams_seen = 0
+        self._turns_away = turns_away
+        self._checked: set[tuple[tuple[bytes, bytes], ...]] = set()
+
+    def events(self, data: memoryview) -> Iterator[Event]:
+        """Parse what has come, a frame at a time: its owner acts on each before the next one is looked at.
+
+        Raises:
+            H2Error: if the sender broke the protocol; the GOAWAY that says so is ready to be sent.
+        """
+        self.incoming_buffer.add_data(data)
+        self.incoming_buffer.max_frame_size = self.max_inbound_frame_size
+        try:
+            for frame in self.incoming_buffer:
+                yield from self._receive_frame(frame)
+        except InvalidPaddingError as error:
+            raise self._broken(ProtocolError("Received frame with invalid padding.")) from error
+        except ProtocolError as error:
+            raise self._broken(error) from None
+
+    def _broken(self, error: ProtocolError) -> ProtocolError:
+        self._terminate_connection(error.error_code)
+        return error
+
+    def clear_outbound_data_buffer(self) -> None:
+        """Done by h2 when it reads a GOAWAY; what has been answered by then is said nevertheless."""
+
+    def _receive_headers_frame(self, frame: HeadersFrame) -> tuple[list[Frame], list[Event]]:
+        stream = frame.stream_id
+        if stream <= self.highest_inbound_stream_id or stream % 2 == 0 or not self._turns_away():
+            frames, events = super()._receive_headers_frame(frame)
+            for event in events:
+                if isinstance(event, RequestReceived | TrailersReceived):
+                    self._check(event.headers, trailers=isinstance(event, TrailersReceived))
+            return frames, events
+        self.highest_inbound_stream_id = stream
+        self._closed_streams[stream] = StreamClosedBy.SEND_RST_STREAM
+        headers = self.decoder.decode(frame.data, raw=True)  # its state is the connection's
+        return [], [StreamTurnedAway(stream, [(name, value) for name, value in headers])]
+
+    def _check(self, headers: Sequence[tuple[bytes, bytes]], *, trailers: bool) -> None:
+        """Have h2 check a header list. A sender's lists mostly differ in their path alone: the rest is looked at once.
+
+        Raises:
+            ProtocolError: as RFC 9113 8.2 and 8.3 want it.
+        """
+        kind = HeaderValidationFlags(
+            is_client=False, is_trailer=trailers, is_response_header=False, is_push_promise=False
+        )
+        paths = [value for name, value in headers if name == b":path"]
+        rest = tuple(one for one in headers if one[0] != b":path")
+        plain = len(paths) == 1 and _PLAIN_PATH.fullmatch(paths[0])
+        if not (plain and rest in self._checked):
+            list(validate_headers(headers, kind))
+            if plain and not trailers:
+                if len(self._checked) >= _REMEMBERED_HEADER_LISTS:
+                    self._checked.clear()
+                self._checked.add(rest)
+
+    def _receive_data_frame(self, frame: DataFrame) -> tuple[list[Frame], list[Event]]:
+        """What comes on a stream after we have reset it: STREAM_CLOSED is said once more, as Apple does (apple.md 1.3).
+
+        So does h2, by way of exceptions that cost as much as serving the request.
+        """
+        if self._stream_closed_by(frame.stream_id) is not StreamClosedBy.SEND_RST_STREAM:
+            return super()._receive_data_frame(frame)
+        size = frame.flow_controlled_length
+        window = self._inbound_flow_control_window_manager
+        window.window_consumed(size)
+        frames: list[Frame] = [RstStreamFrame(frame.stream_id, error_code=ErrorCodes.STREAM_CLOSED)]
+        if room := window.process_bytes(size):
+            frames.append(WindowUpdateFrame(0, window_increment=room))
+        return frames, []
 
     @property
     def open_inbound_streams(self) -> int:

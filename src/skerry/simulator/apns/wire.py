@@ -4,8 +4,9 @@ import contextlib
 import socket
 import ssl
 from asyncio import Transport, get_running_loop
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
+from h2.errors import ErrorCodes
 from h2.events import DataReceived, Event
 from h2.exceptions import ProtocolError
 
@@ -13,7 +14,6 @@ from skerry.simulator.apns.door import reset
 from skerry.simulator.apns.http2 import ServerFraming, without_ping_acks
 
 _DEFAULT_WINDOW = 65_535
-_STREAM_CLOSED = 5
 
 
 class Wire:
@@ -23,10 +23,11 @@ class Wire:
 
     Args:
         max_header_list: bytes of a request's header list.
+        turns_away: whether a stream that is opened now is refused; see `refuse`.
     """
 
-    def __init__(self, max_header_list: int) -> None:
-        self._framing = ServerFraming(max_header_list)
+    def __init__(self, max_header_list: int, turns_away: Callable[[], bool]) -> None:
+        self._framing = ServerFraming(max_header_list, turns_away)
         self._transport: Transport | None = None
         self._greeted = False
         self._out: list[bytes] = []
@@ -64,13 +65,13 @@ class Wire:
         """The transport is gone."""
         self._transport = None
 
-    def receive(self, data: memoryview) -> list[Event]:
-        """Parse what has come.
+    def receive(self, data: memoryview) -> Iterator[Event]:
+        """Parse what has come, a frame at a time.
 
         Raises:
             H2Error: if the sender broke the protocol; the GOAWAY that says so is ready to be flushed.
         """
-        return self._framing.receive_data(data)
+        return self._framing.events(data)
 
     def greet(self, settings: Mapping[int, int], connection_window: int | None) -> None:
         """Send the first SETTINGS, ahead of whatever has been gathered, and widen the connection's window."""
@@ -133,7 +134,12 @@ class Wire:
             return
         self._unflushed += 1
         if twice:
-            self.say(b"\x00\x00\x04\x03\x00" + stream.to_bytes(4) + _STREAM_CLOSED.to_bytes(4))
+            self.say(_rst_stream(stream, ErrorCodes.STREAM_CLOSED))
+
+    def refuse(self, stream: int) -> None:
+        """Send RST_STREAM with REFUSED_STREAM for a stream that was turned away."""
+        self._unflushed += 1
+        self.say(_rst_stream(stream, ErrorCodes.REFUSED_STREAM))
 
     def cancelled(self, stream: int) -> None:
         """The sender has reset a stream: what is left of its answer has no taker."""
@@ -172,7 +178,7 @@ class Wire:
                 self._framing.increment_flow_control_window(size, stream)
 
     def collect(self) -> None:
-        """Take over what h2 has ready; it throws that away when it reads a GOAWAY."""
+        """Take over what h2 has ready."""
         if data := self._framing.data_to_send():
             self._out.append(data)
 
@@ -255,3 +261,7 @@ class Wire:
             except ProtocolError:
                 return  # cancelled by the sender meanwhile
             body = body[room:]
+
+
+def _rst_stream(stream: int, code: int) -> bytes:
+    return b"\x00\x00\x04\x03\x00" + stream.to_bytes(4) + code.to_bytes(4)
