@@ -4,7 +4,7 @@ import asyncio
 import json
 
 import pytest
-from hyperframe.frame import PingFrame
+from hyperframe.frame import HeadersFrame, PingFrame
 
 from skerry.simulator.apns import Ending, Limits
 
@@ -163,6 +163,16 @@ async def test_the_body_of_a_refused_stream_is_answered_with_stream_closed(start
     sender.send(late_data)
     await sender.sync()
     assert sender.resets == [(late, 7), (late, 5)]
+
+
+async def test_headers_that_cannot_be_read_end_the_connection_though_their_stream_would_be_refused(start):
+    apns = await start(plan={"limit_after_rejection": True})
+    sender = await (await apns.sender()).ready()
+    (bad, frames), (late, _) = [sender.frames_of(sender.headers(apns.phones.unknown)) for _ in range(2)]
+    sender.send(*frames, HeadersFrame(late, b"\xff" * 8, flags=["END_HEADERS"]))
+    await sender.ended()
+    assert (await sender.answer(bad)).reason == "BadDeviceToken"
+    assert any("protocol error" in note.what for note in apns.ledger.notes())
 
 
 async def test_requests_that_wait_are_refused_too_when_the_limit_drops(start):

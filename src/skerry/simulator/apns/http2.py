@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from h2.config import H2Configuration
-from h2.connection import ConnectionInputs, H2Connection, H2ConnectionStateMachine
+from h2.connection import ConnectionInputs, H2Connection, H2ConnectionStateMachine, _decode_headers
 from h2.errors import ErrorCodes
 from h2.events import Event, RequestReceived, TrailersReceived
 from h2.exceptions import InvalidSettingsValueError, ProtocolError
@@ -127,7 +127,7 @@ class ServerFraming(H2Connection):
             return frames, events
         self.highest_inbound_stream_id = stream
         self._closed_streams[stream] = StreamClosedBy.SEND_RST_STREAM
-        headers = self.decoder.decode(frame.data, raw=True)  # its state is the connection's
+        headers = _decode_headers(self.decoder, frame.data)  # its state is the connection's
         return [], [StreamTurnedAway(stream, [(name, value) for name, value in headers])]
 
     def _check(self, headers: Sequence[tuple[bytes, bytes]], *, trailers: bool) -> None:
@@ -136,13 +136,13 @@ class ServerFraming(H2Connection):
         Raises:
             ProtocolError: as RFC 9113 8.2 and 8.3 want it.
         """
-        kind = HeaderValidationFlags(
-            is_client=False, is_trailer=trailers, is_response_header=False, is_push_promise=False
-        )
         paths = [value for name, value in headers if name == b":path"]
         rest = tuple(one for one in headers if one[0] != b":path")
         plain = len(paths) == 1 and _PLAIN_PATH.fullmatch(paths[0])
         if not (plain and rest in self._checked):
+            kind = HeaderValidationFlags(
+                is_client=False, is_trailer=trailers, is_response_header=False, is_push_promise=False
+            )
             list(validate_headers(headers, kind))
             if plain and not trailers:
                 if len(self._checked) >= _REMEMBERED_HEADER_LISTS:
