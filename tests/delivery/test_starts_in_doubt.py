@@ -1,4 +1,4 @@
-"""Starts that are not answered, are overtaken or go out late, on phones that keep Apple's rules."""
+"""Starts that are not answered, are overtaken or go out late, and updates in doubt, on phones that keep Apple's rules."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -418,3 +418,42 @@ async def test_a_token_that_was_first_said_by_an_app_that_started_anew_goes_back
         (b'{"n":1}', False),
         (b'{"n":3}', True),
     ]
+
+
+async def test_an_update_without_an_answer_is_sent_again(service: VirtualService) -> None:
+    service.world.add_phones(2)
+    await service.quiet()
+    await put(service)
+    await service.quiet()
+    goes_wrong(service, update=[LOST, UNANSWERED, LOST])
+    await put(service, 2)
+    await pass_minutes(service, 3)
+    assert [card.content_state for card in running(service)] == [b'{"n":2}'] * 2
+    assert service.apple.counts["update"] == 5  # of one phone two, of the other three
+
+
+async def test_an_update_that_is_never_answered_is_given_up_and_the_next_one_is_not(service: VirtualService) -> None:
+    service.world.add_phones(1)
+    await service.quiet()
+    await put(service)
+    await service.quiet()
+    goes_wrong(service, update=[LOST] * 3)
+    await put(service, 2)
+    await pass_minutes(service, 10)
+    assert service.apple.counts["update"] == 3
+    assert [card.content_state for card in running(service)] == [b'{"n":1}']
+    await put(service, 3)
+    await service.quiet()
+    assert [card.content_state for card in running(service)] == [b'{"n":3}']
+
+
+async def test_an_end_without_an_answer_is_sent_again(service: VirtualService) -> None:
+    service.world.add_phones(1)
+    await service.quiet()
+    await put(service)
+    await service.quiet()
+    goes_wrong(service, end=[LOST, LOST])
+    await service.desired.end(service.app_id, GROUP, End())
+    await pass_minutes(service, 3)
+    assert service.apple.counts["end"] == 3
+    assert running(service) == []

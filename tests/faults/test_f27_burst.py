@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 BURST = 50_000
 
 
-@scenario(settings=PoolSettings(max_connections=8), addresses=4)
+@scenario(settings=PoolSettings(max_connections=8, growth_interval=0.15), addresses=4)
 async def test_f27_connections_come_one_by_one_and_no_one_is_blocked_for_it(bed: Bed) -> None:
     bed.chaos.update_from(
         {

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from h2.config import H2Configuration
 from h2.connection import ConnectionInputs, H2Connection, H2ConnectionStateMachine, _decode_headers
 from h2.errors import ErrorCodes
-from h2.events import Event, RequestReceived, TrailersReceived
+from h2.events import Event, RequestReceived, StreamReset, TrailersReceived
 from h2.exceptions import InvalidSettingsValueError, ProtocolError
 from h2.settings import SettingCodes, Settings
 from h2.stream import StreamClosedBy
@@ -163,6 +163,11 @@ class ServerFraming(H2Connection):
         if room := window.process_bytes(size):
             frames.append(WindowUpdateFrame(0, window_increment=room))
         return frames, []
+
+    def _receive_rst_stream_frame(self, frame: RstStreamFrame) -> tuple[list[Frame], list[Event]]:
+        """A stream that has been answered whole is closed to h2, which says nothing of its reset: the answer waits."""
+        frames, events = super()._receive_rst_stream_frame(frame)
+        return frames, events or [StreamReset(stream_id=frame.stream_id, error_code=frame.error_code)]
 
     @property
     def open_inbound_streams(self) -> int:

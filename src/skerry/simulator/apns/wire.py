@@ -31,7 +31,7 @@ class Wire:
         self._transport: Transport | None = None
         self._greeted = False
         self._out: list[bytes] = []
-        self._unflushed = 0
+        self._unflushed: set[int] = set()
         self._blocked_bodies: dict[int, bytes] = {}
         self._withheld: list[tuple[int | None, int]] = []
         self._mute = False
@@ -53,7 +53,7 @@ class Wire:
     @property
     def unfinished_answers(self) -> int:
         """Streams whose answer the sender cannot have seen whole: not flushed yet, or short of window."""
-        return self._unflushed + len(self._blocked_bodies)
+        return len(self._unflushed) + len(self._blocked_bodies)
 
     def connect(self, transport: Transport) -> str | None:
         """Take the transport; tells the protocol that ALPN has negotiated."""
@@ -117,7 +117,7 @@ class Wire:
             self._framing.send_headers(stream, headers, end_stream=not body)
         except ProtocolError:
             return False
-        self._unflushed += 1
+        self._unflushed.add(stream)
         if body:
             self._send_body(stream, body)
         if bend is not None and stream not in self._blocked_bodies:
@@ -132,17 +132,18 @@ class Wire:
             self._framing.reset_stream(stream, code)
         except ProtocolError:
             return
-        self._unflushed += 1
+        self._unflushed.add(stream)
         if twice:
             self.say(_rst_stream(stream, ErrorCodes.STREAM_CLOSED))
 
     def refuse(self, stream: int) -> None:
         """Send RST_STREAM with REFUSED_STREAM for a stream that was turned away."""
-        self._unflushed += 1
+        self._unflushed.add(stream)
         self.say(_rst_stream(stream, ErrorCodes.REFUSED_STREAM))
 
     def cancelled(self, stream: int) -> None:
-        """The sender has reset a stream: what is left of its answer has no taker."""
+        """The sender has reset a stream: what is left of its answer has no taker, and it counts no more."""
+        self._unflushed.discard(stream)
         self._blocked_bodies.pop(stream, None)
 
     def received_credit(self) -> None:
@@ -187,7 +188,7 @@ class Wire:
         if self._transport is None or not (self._greeted or ungreeted):
             return
         self.collect()
-        self._unflushed = 0
+        self._unflushed.clear()
         if self._out:
             data = b"".join(self._out)
             self._out.clear()
