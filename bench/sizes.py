@@ -20,6 +20,8 @@ class Sizes:
     """Of what a client pushes in one round on the wire when it is measured in full."""
     cards: tuple[int, ...]
     """Of the one group of the whole path."""
+    run_pushes: int
+    """Of one run of the whole path at least, in as many updates: one of few cards is over in a moment."""
     scaling_cards: int
     """Of the group that several processes share, each on a small core."""
     fair_cards: int
@@ -50,6 +52,7 @@ FULL = Sizes(
     streams=(100, 500, 1_000),
     pace=1.0,
     cards=(10_000, 100_000, 1_000_000),
+    run_pushes=100_000,
     scaling_cards=100_000,
     fair_cards=1_000_000,
     fair_seconds=15.0,
@@ -67,6 +70,7 @@ QUICK = Sizes(
     streams=(1_000,),
     pace=0.3,
     cards=(10_000, 100_000),
+    run_pushes=100_000,
     scaling_cards=100_000,
     fair_cards=100_000,
     fair_seconds=5.0,
@@ -84,6 +88,7 @@ SMOKE = Sizes(
     streams=(100,),
     pace=0.005,
     cards=(1_200,),
+    run_pushes=2_400,
     scaling_cards=1_200,
     fair_cards=2_500,
     fair_seconds=0.5,
