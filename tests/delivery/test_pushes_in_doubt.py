@@ -1,4 +1,4 @@
-"""Starts that are not answered, are overtaken or go out late, and updates in doubt, on phones that keep Apple's rules."""
+"""Pushes that are not answered, and starts that are overtaken or go out late, on phones that keep Apple's rules."""
 
 import asyncio
 from collections.abc import AsyncIterator
