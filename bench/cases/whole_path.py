@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import ceil
 from statistics import median
 from typing import Any
 
@@ -59,7 +60,7 @@ async def _runs(session: Session, sink: Sink, cards: int, *, processes: int = 1)
         with outbox_of(service.database) as outbox:
             runs = []
             for number in range(session.sizes.runs + 1):
-                updates = max(1, session.sizes.run_pushes // cards) if number else 1
+                updates = ceil(session.sizes.run_pushes / cards) if number else 1
                 goals = [change(MATCH, f"goal {number}.{again}") for again in range(updates)]
                 runs.append(_together([await one_update(service, sink, outbox, cards, goal) for goal in goals]))
                 rates = [f"{runs[-1].values[name]:,.0f}" for name in ("per_second", "per_cpu_second")]
@@ -71,12 +72,11 @@ async def _runs(session: Session, sink: Sink, cards: int, *, processes: int = 1)
 
 def _together(updates: Sequence[Run]) -> Run:
     """Updates one after another as one run."""
-    others = updates[0].others
     return Run(
         sum(one.count for one in updates),
         sum(one.cpu for one in updates),
         sum(one.wall for one in updates),
-        {name: _OF_UPDATES[name](one.others[name] for one in updates) for name in others},
+        {name: merged(one.others[name] for one in updates) for name, merged in _OF_UPDATES.items()},
     )
 
 

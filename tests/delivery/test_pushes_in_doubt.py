@@ -15,6 +15,7 @@ from skerry.domain.device import DeviceEventKind
 from skerry.domain.ids import AppId, GroupId, Millis
 from skerry.domain.push import Environment, Outcome, Outcomes, PushBatch, Rejected, Route
 from skerry.simulator.phone.card import Card
+from skerry.simulator.phone.phone import Phone
 from skerry.simulator.phone.reports import Report, ReportPolicy, ReportRule
 from skerry.simulator.phone.rules import PhoneRules
 
@@ -66,6 +67,28 @@ async def put(
 async def pass_minutes(service: VirtualService, minutes: int) -> None:
     for _ in range(minutes):
         await service.pass_time(60.0)
+
+
+async def show_on(service: VirtualService, phones: int) -> None:
+    """Until each of so many new phones has a live card."""
+    service.world.add_phones(phones)
+    await service.quiet()
+    await put(service)
+    await service.quiet()
+
+
+async def phone_whose_repeat_waits(service: VirtualService) -> Phone:
+    """A new phone with a card of which we have no word yet: the repeat of its start has come to nothing, for now."""
+    late = ReportPolicy(update_token=ReportRule(delay_s=1_000.0))
+    (phone,) = service.world.add_phones(1, policy=late)
+    await service.quiet()
+    goes_wrong(service, start=[UNANSWERED, REFUSED])
+    await put(service)
+    for _ in range(40):
+        await service.pass_time(10.0)
+        if service.apple.counts["start"] == 2:
+            break
+    return phone
 
 
 def running(service: VirtualService) -> list[Card]:
@@ -269,15 +292,7 @@ async def test_a_start_whose_token_has_died_while_it_waited_goes_out_with_the_ne
 
 async def test_a_repeat_that_was_decided_on_does_not_go_out_once_the_run_is_over(service: VirtualService) -> None:
     """It waits for another attempt when the end comes."""
-    late = ReportPolicy(update_token=ReportRule(delay_s=1_000.0))
-    (phone,) = service.world.add_phones(1, policy=late)
-    await service.quiet()
-    goes_wrong(service, start=[UNANSWERED, REFUSED])
-    await put(service)
-    for _ in range(40):
-        await service.pass_time(10.0)
-        if service.apple.counts["start"] == 2:
-            break
+    phone = await phone_whose_repeat_waits(service)
     await service.desired.end(service.app_id, GROUP, End())
     await pass_minutes(service, 60)
     assert service.apple.counts["start"] == 2
@@ -285,15 +300,7 @@ async def test_a_repeat_that_was_decided_on_does_not_go_out_once_the_run_is_over
 
 
 async def test_nor_does_it_once_the_next_run_has_begun(service: VirtualService) -> None:
-    late = ReportPolicy(update_token=ReportRule(delay_s=1_000.0))
-    (phone,) = service.world.add_phones(1, policy=late)
-    await service.quiet()
-    goes_wrong(service, start=[UNANSWERED, REFUSED])
-    await put(service)
-    for _ in range(40):
-        await service.pass_time(10.0)
-        if service.apple.counts["start"] == 2:
-            break
+    phone = await phone_whose_repeat_waits(service)
     await service.desired.end(service.app_id, GROUP, End())
     await put(service, 2)
     await pass_minutes(service, 60)
@@ -421,10 +428,7 @@ async def test_a_token_that_was_first_said_by_an_app_that_started_anew_goes_back
 
 
 async def test_an_update_without_an_answer_is_sent_again(service: VirtualService) -> None:
-    service.world.add_phones(2)
-    await service.quiet()
-    await put(service)
-    await service.quiet()
+    await show_on(service, 2)
     goes_wrong(service, update=[LOST, UNANSWERED, LOST])
     await put(service, 2)
     await pass_minutes(service, 3)
@@ -433,10 +437,7 @@ async def test_an_update_without_an_answer_is_sent_again(service: VirtualService
 
 
 async def test_an_update_that_is_never_answered_is_given_up_and_the_next_one_is_not(service: VirtualService) -> None:
-    service.world.add_phones(1)
-    await service.quiet()
-    await put(service)
-    await service.quiet()
+    await show_on(service, 1)
     goes_wrong(service, update=[LOST] * 3)
     await put(service, 2)
     await pass_minutes(service, 10)
@@ -448,10 +449,7 @@ async def test_an_update_that_is_never_answered_is_given_up_and_the_next_one_is_
 
 
 async def test_an_end_without_an_answer_is_sent_again(service: VirtualService) -> None:
-    service.world.add_phones(1)
-    await service.quiet()
-    await put(service)
-    await service.quiet()
+    await show_on(service, 1)
     goes_wrong(service, end=[LOST, LOST])
     await service.desired.end(service.app_id, GROUP, End())
     await pass_minutes(service, 3)
