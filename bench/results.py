@@ -26,6 +26,7 @@ _COLUMNS = {
     "per_cpu_second": "per CPU-second",
     "per_second": "per second",
     "of_calm": "of the calm rate",
+    "cost_of_largest": "cost, of that at the largest size",
     "times_one": "times one process",
     "share_used": "of their CPU used",
     "cpu_of_shared": "CPU, of the shared update",

@@ -16,7 +16,7 @@ import httpx2
 
 from bench.credential import BUNDLE_ID, KEY_ID, TEAM_ID, private_key
 from bench.load import Target
-from bench.process import Process
+from bench.process import Process, pinned
 from bench.sink import HOST, free_ports
 from skerry.app import Admin, open_admin
 from skerry.domain.app import KeyKind
@@ -106,7 +106,7 @@ async def _create_app(admin: Admin, endpoint: Endpoint) -> AppId:
 
 @asynccontextmanager
 async def running_service(
-    home: Home, profile: Path | None = None, *, processes: int = 1
+    home: Home, profile: Path | None = None, *, processes: int = 1, cores: frozenset[int] | None = None
 ) -> AsyncIterator[RunningService]:
     """Run the service until the block is left; its log goes to a file, at its usual level.
 
@@ -114,6 +114,7 @@ async def running_service(
         home: where it lives.
         profile: where the main thread's cProfile is to be written; it slows the service down.
         processes: that send, itself among them; all of them are there when the block begins.
+        cores: that it may use; None: whichever the kernel gives it.
 
     Raises:
         ServiceError: if it does not come up; with the end of its log.
@@ -122,10 +123,11 @@ async def running_service(
     inherited = {name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)}
     profiler = ["-m", "cProfile", "-o", str(profile)] if profile is not None else []
     log = home.data / "service.log"
+    command = [sys.executable, *profiler, "-m", "skerry", "serve", "--quiet"]
+    command += ["--port", str(port), "--data", str(home.data)]
     with log.open("wb") as written:
         child = await asyncio.create_subprocess_exec(
-            *(sys.executable, *profiler, "-m", "skerry", "serve", "--quiet"),
-            *("--port", str(port), "--data", str(home.data)),
+            *(command if cores is None else pinned(cores, command)),
             env={**inherited, **SETTINGS, "SKERRY_DELIVERY__PROCESSES": str(processes)},
             cwd=home.data,  # a skerry.toml that lies about must not count
             stdin=asyncio.subprocess.DEVNULL,

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from math import ceil
 from statistics import median
 from typing import Any
@@ -11,6 +13,7 @@ from bench.figures import Absent, Figure, Finding, Run
 from bench.gorush import GORUSH, gorush_runs
 from bench.outbox import OutboxView, outbox_of
 from bench.population import populated_home
+from bench.process import Cores
 from bench.service import RunningService, running_service
 from bench.session import Case, Session, WrongResultError
 from bench.sink import Sink, running_sink
@@ -32,42 +35,62 @@ async def whole_path(session: Session) -> Sequence[Finding]:
     """The service at every size, and beside it the gateway that can be measured likewise."""
     findings: list[Finding] = []
     async with running_sink(apple_streams=1_000) as sink:
-        for cards in session.sizes.cards:
-            size = str(cards)
-            if session.wants("skerry"):
-                runs = await _runs(session, sink, cards)
-                findings.append(Figure("whole_path", size, "skerry", "pushes", runs[1:]))
-                findings.append(Figure("whole_path", size, "skerry_first", "pushes", runs[:1]))
-                runs = await _runs(session, sink, cards, processes=2)
-                findings.append(Figure("whole_path", size, "skerry_two_senders", "pushes", runs[1:]))
-            if session.wants(GORUSH) and cards <= _MOST_OF_GATEWAYS:
+        if session.wants("skerry"):
+            for cards, runs in (await _in_turns(session, sink)).items():
+                findings.append(Figure("whole_path", str(cards), "skerry", "pushes", runs[1:]))
+                findings.append(Figure("whole_path", str(cards), "skerry_first", "pushes", runs[:1]))
+            for cards, runs in (await _in_turns(session, sink, processes=2)).items():
+                findings.append(Figure("whole_path", str(cards), "skerry_two_senders", "pushes", runs[1:]))
+        if session.wants(GORUSH):
+            for cards in (cards for cards in session.sizes.cards if cards <= _MOST_OF_GATEWAYS):
                 gateway = await gorush_runs(session, sink, cards)
                 findings.append(
-                    Absent("whole_path", size, GORUSH, gateway)
+                    Absent("whole_path", str(cards), GORUSH, gateway)
                     if isinstance(gateway, str)
-                    else Figure("whole_path", size, GORUSH, "pushes", gateway)
+                    else Figure("whole_path", str(cards), GORUSH, "pushes", gateway)
                 )
     return findings
 
 
-async def _runs(session: Session, sink: Sink, cards: int, *, processes: int = 1) -> list[Run]:
-    session.say(f"whole path: making {cards:,} cards, or finding them in the cache")
-    profile = session.profile if processes == 1 else None
-    async with (
-        populated_home(sink.endpoint, MATCH, cards) as home,
-        running_service(home, profile, processes=processes) as service,
-    ):
-        with outbox_of(service.database) as outbox:
-            runs = []
-            for number in range(session.sizes.runs + 1):
+async def _in_turns(session: Session, sink: Sink, *, processes: int = 1) -> Mapping[int, Sequence[Run]]:
+    """The runs of each size, the first push to its devices ahead of them.
+
+    The sizes take turns, each with a service of its own that is there all the time: what else the machine has to do
+    meets all of them alike, and what a push costs at one size can be compared with what it costs at another.
+    """
+    cores = Cores.of_this_machine()
+    runs: dict[int, list[Run]] = {}
+    async with AsyncExitStack() as stack:
+        running: dict[int, tuple[RunningService, OutboxView]] = {}
+        for cards in session.sizes.cards:
+            session.say(f"whole path: making {cards:,} cards, or finding them in the cache")
+            home = await stack.enter_async_context(populated_home(sink.endpoint, MATCH, cards))
+            profile = session.profile if processes == 1 and cards == max(session.sizes.cards) else None
+            service = await stack.enter_async_context(
+                # One process has a core of its own, and nginx the other: two have to share both of them with nginx.
+                running_service(home, profile, processes=processes, cores=cores.clients if processes == 1 else None)
+            )
+            running[cards] = service, stack.enter_context(outbox_of(service.database))
+            runs[cards] = []
+        for number in range(session.sizes.runs + 1):
+            for cards, (service, outbox) in running.items():
                 updates = ceil(session.sizes.run_pushes / cards) if number else 1
                 goals = [change(MATCH, f"goal {number}.{again}") for again in range(updates)]
-                runs.append(_together([await one_update(service, sink, outbox, cards, goal) for goal in goals]))
-                rates = [f"{runs[-1].values[name]:,.0f}" for name in ("per_second", "per_cpu_second")]
+                run = _together([await one_update(service, sink, outbox, cards, goal) for goal in goals])
+                rates = [f"{run.values[name]:,.0f}" for name in ("per_second", "per_cpu_second")]
                 session.say(
                     f"whole path, {cards:,} cards, {processes} sending: {rates[0]} a second, {rates[1]} per CPU-second"
                 )
-    return runs
+                runs[cards].append(run)
+    return {cards: _beside(runs[max(runs)], of_size) for cards, of_size in runs.items()}
+
+
+def _beside(largest: Sequence[Run], runs: Sequence[Run]) -> Sequence[Run]:
+    """Runs, each with what a push cost in it as a share of what it cost at the largest size in the same turn."""
+    return [
+        replace(run, others={**run.others, "cost_of_largest": run.cpu / run.count * most.count / most.cpu})
+        for run, most in zip(runs, largest, strict=True)
+    ]
 
 
 def _together(updates: Sequence[Run]) -> Run:
@@ -115,9 +138,10 @@ CASE = Case(
     f"one POST {UPDATE} to a group of so many cards, SQLite, one process, tokens read from disk, from the request "
     "until every verdict is on disk; TLS 1.3 and HTTP/2 to nginx with `return 200` on the other core, which counts "
     "every push. A run is one update, or so many one after another that at least 100,000 pushes go out: one of 10,000 "
-    "takes 0.05 s. `skerry_first` is the first push ever to these devices: it proves each one's environment, which is "
-    "written to its row. `skerry_two_senders` is the service with `delivery.processes = 2`: CPU time and memory are "
-    "those of both processes, which have to share two cores with nginx. gorush keeps nothing on disk: it gets the same "
-    "tokens in its own requests, until nginx has seen all",
+    "takes 0.05 s. The sizes take turns, each with a service of its own that stays: `cost_of_largest` is the CPU time "
+    "of a push as a share of what it is at the largest size in the same turn. `skerry_first` is the first push ever to "
+    "these devices: it proves each one's environment, which is written to its row. `skerry_two_senders` is the service "
+    "with `delivery.processes = 2`: CPU time and memory are those of both processes, which have to share two cores "
+    "with nginx. gorush keeps nothing on disk: it gets the same tokens in its own requests, until nginx has seen all",
     whole_path,
 )
