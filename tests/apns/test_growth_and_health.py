@@ -96,7 +96,7 @@ def test_where_answers_queue_a_falling_limit_leaves_fewer_streams_and_more_again
     assert bearing.yields
     for _ in range(20):
         bearing.looked(queueing=True)
-    assert bearing.cap(0) == 20 < most
+    assert bearing.cap(0) == 10 < most
     assert not bearing.yields
     for _ in range(20):
         bearing.looked(queueing=False)

@@ -17,14 +17,14 @@ _FORGET: Final = 1_000
 """Ends after which the count of silences is halved."""
 _LEAST_CAP: Final = 8
 _MOST_OF_A_RUN: Final = 1.0
-_LEAST_OF_A_RUN: Final = 0.4
+_LEAST_OF_A_RUN: Final = 0.2
 """Streams worth having open, as a share of a run between two falls of the limit. At 2 % rejections a run is 50 pushes
 long. With 50 streams a connection brings 19 answers a round trip, and 0.6 pushes are refused for each; with 20 it
-brings 12, and 0.2 are refused. The more is right where only the way limits, the less where the peer has enough to
-do."""
+brings 12, and 0.2 are refused; with 10 it brings 8, and 0.07 are refused. The more is right where only the way limits,
+the less where the peer has enough to do: what it refuses costs it most of what it takes to serve it."""
 _NARROWER: Final = 0.8
-_WIDER: Final = 0.05
-"""Once a look at all connections: that share shrinks by this factor while answers queue, and grows by so much else."""
+_WIDER: Final = 1.1
+"""Once a look at all connections: that share changes by the one factor while answers queue, and by the other else."""
 _UNUSUAL: Final = 4.0
 """A run so many times as long as usual, which one in fifty is by chance, says that runs have become longer."""
 _LONG_MEMORY: Final = 0.05
@@ -50,7 +50,7 @@ class Bearing:
     def looked(self, *, queueing: bool) -> None:
         """Note whether answers queue: then what is refused and sent again is in the way of what would be answered."""
         self._share = (
-            max(_LEAST_OF_A_RUN, self._share * _NARROWER) if queueing else min(_MOST_OF_A_RUN, self._share + _WIDER)
+            max(_LEAST_OF_A_RUN, self._share * _NARROWER) if queueing else min(_MOST_OF_A_RUN, self._share * _WIDER)
         )
 
     @property
