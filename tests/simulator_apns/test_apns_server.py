@@ -197,6 +197,18 @@ async def test_answers_without_room_in_the_senders_window_wait_for_credit(apns):
     assert (await sender.answer(stream)).reason == "BadDeviceToken"
 
 
+async def test_an_answer_that_waits_for_credit_is_one_open_stream(start):
+    apns = await start(Limits(raised_streams=2))
+    sender = await (await apns.sender()).ready()
+    sender.send(SettingsFrame(0, settings={4: 10}))
+    waiting, answered = sender.post_many([apns.phones.unknown, apns.phones.update])  # read in one go
+    assert (await sender.answer(answered)).status == 200
+    assert waiting not in sender.finished
+    sender.post_many([apns.phones.update] * 2)
+    await sender.ended()
+    assert sender.goaways  # the one that waits, and one more, is all there may be
+
+
 async def test_rejections_stall_when_the_sender_never_returns_credit_and_go_on_when_it_does(apns):
     """Fault F25: a sender that forgets to return credit for error bodies is found out."""
     sender = await (await apns.sender()).ready()

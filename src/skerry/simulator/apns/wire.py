@@ -150,6 +150,7 @@ class Wire:
         """The sender has opened a window: go on with answers that waited for it."""
         for stream, body in list(self._blocked_bodies.items()):
             del self._blocked_bodies[stream]
+            self._unflushed.add(stream)
             self._send_body(stream, body)
 
     def give_credit(self, event: DataReceived) -> None:
@@ -256,6 +257,7 @@ class Wire:
             try:
                 room = min(self._framing.local_flow_control_window(stream), self._framing.max_outbound_frame_size)
                 if room <= 0:
+                    self._unflushed.discard(stream)  # it counts among those that wait, and once
                     self._blocked_bodies[stream] = body
                     return
                 self._framing.send_data(stream, body[:room], end_stream=room >= len(body))
