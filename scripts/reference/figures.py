@@ -21,6 +21,7 @@ COLUMNS = {
     "p99_ms": "p99, ms",
     "api_p99_ms": "API p99, ms",
     "of_calm": "of the calm rate",
+    "cost_of_largest": "cost, of that at the largest size",
     "times_one": "times one process",
     "share_used": "of their CPU used",
     "cpu_of_shared": "CPU, of the shared update",
