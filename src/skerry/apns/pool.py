@@ -10,6 +10,7 @@ import socket
 import ssl
 from collections import Counter, deque
 from collections.abc import Sequence
+from operator import itemgetter
 from statistics import median
 from typing import Final
 
@@ -199,14 +200,19 @@ class RoutePool:
         """Small before large; within a lane each job has its turn. Returns how many went out."""
         written = 0
         for lane, keep in ((self._urgent, False), (self._large, True)):
+            roomy, longest = self._connections, 0
             while lane and written < most:
                 job = lane[0]
                 if not job.waiting:
                     lane.popleft().queued = False
                     continue
-                connection, room = self._roomiest(len(job.letter.body), keep=keep)
-                if connection is None:
+                length = len(job.letter.body)
+                # Nothing makes room meanwhile: who had none for a body as long has none now, and is not asked again.
+                rooms = _rooms(roomy if length >= longest else self._connections, length, keep=keep)
+                if not rooms:
                     break
+                roomy, longest = [connection for _, connection in rooms], length
+                room, connection = max(rooms, key=itemgetter(0))
                 places = job.take(min(room, most - written))
                 run = connection.send(
                     job.letter,
@@ -223,14 +229,6 @@ class RoutePool:
                 written += len(places)
                 lane.rotate(-1)
         return written
-
-    def _roomiest(self, body_length: int, *, keep: bool) -> tuple[Connection[Job] | None, int]:
-        best, most = None, 0
-        for one in self._connections:
-            room = one.room(body_length, keep=keep)
-            if room > most:
-                best, most = one, room
-        return best, most
 
     def _waiting(self) -> bool:
         return any(job.waiting for job in self._urgent) or any(job.waiting for job in self._large)
@@ -547,3 +545,10 @@ class RoutePool:
             self._pump()
             self._hand_out(now)
             self._renew(now)
+
+
+def _rooms(
+    connections: Sequence[Connection[Job]], body_length: int, *, keep: bool
+) -> list[tuple[int, Connection[Job]]]:  # fmt: skip
+    """Those with room for a body of this length, each with how many pushes it takes."""
+    return [(room, one) for one in connections if (room := one.room(body_length, keep=keep)) > 0]

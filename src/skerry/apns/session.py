@@ -172,11 +172,13 @@ class Session(Generic[OwnerT]):
         if self.stream_limit is None or not self.accepting:
             return 0
         free = min(self.stream_limit, self._stream_bound) - self.open_streams
+        if free <= 0:
+            return 0
         free = min(free, self.ids_left)
+        if not body_length:
+            return free
         keep = keep if self.open_streams else 0
         window = self._send_window - keep
-        if free <= 0 or not body_length:
-            return max(0, free)
         if window <= 0:
             return 0
         if body_length > self._initial_window:
