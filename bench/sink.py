@@ -89,7 +89,7 @@ class Sink:
     """Where Apple's own name is answered for, on port 443; "" where that port cannot be had."""
     _status_url: str
     _asking: httpx2.AsyncClient
-    """One for all questions: to make one takes as long as some hundred pushes, beside the service that is measured."""
+    """One for all questions: to make one takes as long as some thousand pushes, beside the service that is measured."""
     _asked: int = 0
 
     @property

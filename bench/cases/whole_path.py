@@ -88,8 +88,8 @@ async def _in_turns(session: Session, sink: Sink, *, processes: int = 1) -> Mapp
 def _beside(largest: Sequence[Run], runs: Sequence[Run]) -> Sequence[Run]:
     """Runs, each with what a push cost in it as a share of what it cost at the largest size in the same turn."""
     return [
-        replace(run, others={**run.others, "cost_of_largest": run.cpu / run.count * most.count / most.cpu})
-        for run, most in zip(runs, largest, strict=True)
+        replace(run, others={**run.others, "cost_of_largest": most / run.values["per_cpu_second"]})
+        for run, most in zip(runs, (one.values["per_cpu_second"] for one in largest), strict=True)
     ]
 
 

@@ -200,18 +200,20 @@ class RoutePool:
         """Small before large; within a lane each job has its turn. Returns how many went out."""
         written = 0
         for lane, keep in ((self._urgent, False), (self._large, True)):
-            roomy, longest = self._connections, 0
+            roomy, asked = self._connections, 0
             while lane and written < most:
                 job = lane[0]
                 if not job.waiting:
                     lane.popleft().queued = False
                     continue
                 length = len(job.letter.body)
-                # Nothing makes room meanwhile: who had none for a body as long has none now, and is not asked again.
-                rooms = _rooms(roomy if length >= longest else self._connections, length, keep=keep)
+                # Nothing makes room meanwhile: who had none for a body of this length is not asked again.
+                if length != asked:
+                    roomy, asked = self._connections, length
+                rooms = [(room, one) for one in roomy if (room := one.room(length, keep=keep)) > 0]
                 if not rooms:
                     break
-                roomy, longest = [connection for _, connection in rooms], length
+                roomy = [one for _, one in rooms]
                 room, connection = max(rooms, key=itemgetter(0))
                 places = job.take(min(room, most - written))
                 run = connection.send(
@@ -545,10 +547,3 @@ class RoutePool:
             self._pump()
             self._hand_out(now)
             self._renew(now)
-
-
-def _rooms(
-    connections: Sequence[Connection[Job]], body_length: int, *, keep: bool
-) -> list[tuple[int, Connection[Job]]]:  # fmt: skip
-    """Those with room for a body of this length, each with how many pushes it takes."""
-    return [(room, one) for one in connections if (room := one.room(body_length, keep=keep)) > 0]
